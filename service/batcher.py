@@ -1,0 +1,284 @@
+"""Items in, batches out: work-conserving, late-binding, padding-aware. Knows no HTTP, no onnxruntime, no arrays.
+
+There is no timer. While every executor slot is busy, arrivals wait; when one is free, whatever waits (within limits) is the
+next batch, so an idle server adds no wait and a busy one batches by itself:
+
+    wait until the queue has an item AND a slot is free
+    drop items whose client is gone or that waited too long
+    look at the oldest `lookahead * max_batch` rows; where lengths differ, sort them by length and keep the oldest
+    take while rows <= max_batch and rows * longest <= max_padded
+    run; arrivals keep queueing meanwhile
+
+Late binding as in Clipper (Crankshaw et al., NSDI 2017) without its delay. A batch that was measured to cost less than a
+thread hop runs on the event loop when the current turn ends, so that everything whose bytes came in one turn is one batch;
+anything longer runs in the executor, so that the loop never stalls. Everything here happens on the event loop's thread,
+except `run`.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, TypeVar
+
+from service.errors import ModelFailed, Overloaded, ServiceError, Unavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Size:
+    """What an item costs: `rows` in the batch, each padded to the longest `length` in it."""
+
+    rows: int = 1
+    length: int = 1
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """`max_batch` and `max_queue` count rows, `max_padded` counts rows times the longest length."""
+
+    max_batch: int = 64
+    max_queue: int = 1024
+    max_queue_s: float = 1.0
+    max_padded: float = float("inf")
+    lookahead: int = 4
+    slots: int = 1
+    """Batches that may run at the same time."""
+
+
+@dataclass(frozen=True)
+class Answered(Generic[Answer]):
+    """An answer, how long its item waited, how long its batch ran, and how many rows that batch had."""
+
+    answer: Answer
+    queue_s: float
+    compute_s: float
+    batch_rows: int
+
+
+@dataclass(eq=False)
+class _Ticket(Generic[Item, Answer]):
+    item: Item
+    size: Size
+    arrived: float
+    future: "asyncio.Future[Answered[Answer]]" = field(repr=False)
+
+
+class Batcher(Generic[Item, Answer]):
+    """Runs `run(items) -> answers` on batches. `runs_here(rows, length)` says which batches may block the event loop."""
+
+    def __init__(
+        self,
+        run: Callable[[list[Item]], list[Answer]],
+        size: Callable[[Item], Size],
+        limits: BatchLimits,
+        executor: Executor,
+        *,
+        runs_here: Callable[[int, int], bool] = lambda _rows, _length: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._run, self._size, self._limits, self._executor = run, size, limits, executor
+        self._runs_here, self._clock = runs_here, clock
+        self._free = limits.slots
+        self._running = 0
+        self._queue: deque[_Ticket[Item, Answer]] = deque()
+        self._queued_rows = 0
+        self._pumping = False
+        self._closed = False
+        self._idle: asyncio.Future[None] | None = None
+        self.dead: str | None = None
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait now."""
+        return self._queued_rows
+
+    def submit(self, items: Sequence[Item]) -> "list[asyncio.Future[Answered[Answer]]]":
+        """Queue all of `items` or none; a future for each, in order. To cancel a future gives its place up.
+
+        Raises Unavailable when closed or when the executor is dead, Overloaded when the queue has no room.
+        """
+        if self._closed or self.dead:
+            raise Unavailable(self.dead or "This version is being replaced; ask again.")
+        sizes = [self._size(item) for item in items]
+        rows = sum(size.rows for size in sizes)
+        now = self._clock()
+        if self._queued_rows + rows > self._limits.max_queue:
+            self._drop(now)
+        if self._queued_rows + rows > self._limits.max_queue:
+            raise Overloaded(f"{self._queued_rows} rows wait already; the queue takes {self._limits.max_queue}.")
+        loop = asyncio.get_running_loop()
+        tickets = [_Ticket(item, size, now, loop.create_future()) for item, size in zip(items, sizes, strict=True)]
+        self._queue.extend(tickets)
+        self._queued_rows += rows
+        self._wake()
+        return [ticket.future for ticket in tickets]
+
+    async def close(self) -> None:
+        """Refuse what comes, finish what waits."""
+        self._closed = True
+        while self._queue or self._running:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _wake(self) -> None:
+        if not self._pumping and self._free and self._queue:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Start one batch, if there is one and a slot for it; then let the loop turn before the next."""
+        self._pumping = False
+        if self._free and (batch := self._take()):
+            self._start(batch)
+        self._wake()
+        self._tell_idle()
+
+    def _tell_idle(self) -> None:
+        if self._idle and not self._idle.done() and not self._queue and not self._running:
+            self._idle.set_result(None)
+
+    def _drop(self, now: float) -> None:
+        """Forget items whose client is gone; refuse those that waited too long."""
+        kept: deque[_Ticket[Item, Answer]] = deque()
+        for ticket in self._queue:
+            if ticket.future.done():
+                continue
+            if now - ticket.arrived > self._limits.max_queue_s:
+                ticket.future.set_exception(
+                    Overloaded(f"The request waited {self._limits.max_queue_s:g} s for its turn; ask again.")
+                )
+            else:
+                kept.append(ticket)
+        self._queue = kept
+        self._queued_rows = sum(ticket.size.rows for ticket in kept)
+
+    def _take(self) -> list[_Ticket[Item, Answer]]:
+        """The next batch, oldest item included, taken off the queue."""
+        self._drop(self._clock())
+        if not self._queue:
+            return []
+        window = self._window()
+        mixed = len({ticket.size.length for ticket in window}) > 1
+        batch = self._similar(window) if mixed else self._in_order(window)
+        taken = set(map(id, batch))
+        self._queue = deque(ticket for ticket in self._queue if id(ticket) not in taken)
+        self._queued_rows -= sum(ticket.size.rows for ticket in batch)
+        return batch
+
+    def _window(self) -> list[_Ticket[Item, Answer]]:
+        window: list[_Ticket[Item, Answer]] = []
+        rows = 0
+        for ticket in self._queue:
+            rows += ticket.size.rows
+            if window and rows > self._limits.lookahead * self._limits.max_batch:
+                break
+            window.append(ticket)
+        return window
+
+    def _fits(self, rows: int, longest: int) -> bool:
+        return rows <= self._limits.max_batch and rows * longest <= self._limits.max_padded
+
+    def _in_order(self, window: list[_Ticket[Item, Answer]]) -> list[_Ticket[Item, Answer]]:
+        batch, rows = window[:1], window[0].size.rows
+        for ticket in window[1:]:
+            rows += ticket.size.rows
+            if not self._fits(rows, ticket.size.length):
+                break
+            batch.append(ticket)
+        return batch
+
+    def _similar(self, window: list[_Ticket[Item, Answer]]) -> list[_Ticket[Item, Answer]]:
+        """The oldest and its neighbours by length: shorter ones first (they cost least), then longer ones."""
+        oldest = window[0]
+        by_length = sorted(window, key=lambda ticket: ticket.size.length)
+        low = high = by_length.index(oldest)
+        rows, longest = oldest.size.rows, oldest.size.length
+        while True:
+            below = by_length[low - 1] if low > 0 else None
+            above = by_length[high + 1] if high + 1 < len(by_length) else None
+            if below and self._fits(rows + below.size.rows, longest):
+                low, rows = low - 1, rows + below.size.rows
+            elif above and self._fits(rows + above.size.rows, above.size.length):
+                high, rows, longest = high + 1, rows + above.size.rows, above.size.length
+            else:
+                return by_length[low : high + 1]
+
+    def _start(self, batch: list[_Ticket[Item, Answer]]) -> None:
+        items = [ticket.item for ticket in batch]
+        rows = sum(ticket.size.rows for ticket in batch)
+        longest = max(ticket.size.length for ticket in batch)
+        started = self._clock()
+        if self._runs_here(rows, longest):
+            self._finish(batch, started, partial(self._timed, items))
+            return
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._executor, self._timed, items)
+        except RuntimeError as error:  # the executor was shut down or broke: nothing can run any more
+            self._die(batch, error)
+            return
+        self._free -= 1
+        self._running += 1
+        future.add_done_callback(partial(self._done, batch, started))
+
+    def _timed(self, items: list[Item]) -> tuple[list[Answer], float]:
+        begun = self._clock()
+        answers = self._run(items)
+        return answers, self._clock() - begun
+
+    def _done(
+        self,
+        batch: list[_Ticket[Item, Answer]],
+        started: float,
+        future: "asyncio.Future[tuple[list[Answer], float]]",
+    ) -> None:
+        self._free += 1
+        self._running -= 1
+        if future.cancelled() or isinstance(future.exception(), BrokenExecutor):
+            self._die(batch, "its executor stopped")
+        else:
+            self._finish(batch, started, future.result)
+        self._wake()
+        self._tell_idle()
+
+    def _finish(
+        self,
+        batch: list[_Ticket[Item, Answer]],
+        started: float,
+        outcome: Callable[[], tuple[list[Answer], float]],
+    ) -> None:
+        """Give each member its answer, or all members the batch's error."""
+        rows = sum(ticket.size.rows for ticket in batch)
+        try:
+            answers, compute_s = outcome()
+            pairs = list(zip(batch, answers, strict=True))
+        except Exception as error:  # noqa: BLE001 - the edge of the batch: whatever it was, it is delivered to who waits
+            for ticket in batch:
+                if not ticket.future.done():
+                    ticket.future.set_exception(_for_client(error))
+            return
+        for ticket, answer in pairs:
+            if not ticket.future.done():
+                ticket.future.set_result(Answered(answer, started - ticket.arrived, compute_s, rows))
+
+    def _die(self, batch: list[_Ticket[Item, Answer]], cause: object) -> None:
+        self.dead = f"This model cannot run any more: {cause}."
+        for ticket in (*batch, *self._queue):
+            if not ticket.future.done():
+                ticket.future.set_exception(Unavailable(self.dead))
+        self._queue.clear()
+        self._queued_rows = 0
+
+
+def _for_client(error: Exception) -> Exception:
+    """`error` itself where it was made for a client; one that hides its words, and keeps it as its cause, otherwise."""
+    if isinstance(error, ServiceError):
+        return error
+    failed = ModelFailed("The model failed on this batch; the service's log has the cause.")
+    failed.__cause__ = error
+    return failed

@@ -1,0 +1,168 @@
+"""Request bodies to raw inputs: a JSON document, a form with files, a picture as it is. Knows pydantic and media types.
+
+Knows no family and no model: a `Reader` says which media types a verb takes, reads them, and tells how much work the inputs
+are, so that the caller can leave the event loop when it is long.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+import python_multipart
+from pydantic import BaseModel, ValidationError
+from python_multipart.exceptions import FormParserError
+
+from service import images
+from service.errors import BadRequest, InvalidInput, TooLarge, UnsupportedMedia, shown
+from service.settings import Settings
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+JSON, FORM = "application/json", "multipart/form-data"
+PICTURES = ("image/png", "image/jpeg")
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a client sent: the bytes, and their media type in lower case with its parameters apart."""
+
+    data: bytes
+    media: str
+    header: bytes
+
+    @classmethod
+    def of(cls, data: bytes, content_type: bytes) -> "Body":
+        """From the bytes and the Content-Type header."""
+        media = content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
+        return cls(data, media, content_type)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a verb reads its body: media types, `read(body, Request, settings) -> inputs`, and the work that one input is."""
+
+    media: tuple[str, ...]
+    read: Callable[[Body, type[BaseModel], Settings], list[Any]]
+    work: Callable[[Any, Settings], int]
+    """In bytes to touch."""
+
+
+def parse_json(data: bytes, max_depth: int) -> Any:
+    """The document in `data`. Raises BadRequest where it is no JSON, or nested deeper than `max_depth`."""
+    if not data:
+        raise BadRequest("The body is empty; expected a JSON document.")
+    try:
+        document = orjson.loads(data)  # strict UTF-8: lone surrogates, NaN and Infinity are refused here
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
+    if data.count(b"[") + data.count(b"{") > max_depth and _deeper(document, max_depth):
+        raise BadRequest(f"The JSON document is nested deeper than {max_depth} levels.")
+    return document
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether `value` nests deeper than `levels`; a list is judged by its first and last element only where it is long."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return False
+    return True
+
+
+def _inside(value: object) -> list[object]:
+    found = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [inner for inner in found if isinstance(inner, dict | list)]
+
+
+def validated(kind: type[Parsed], value: object) -> Parsed:
+    """`value` as `kind`. Raises InvalidInput with one sentence about the first field that is wrong."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise InvalidInput(sentence(error)) from None
+
+
+def sentence(error: ValidationError) -> str:
+    """The first fault of a pydantic error: the field, the value and what was expected."""
+    first = error.errors(include_url=False)[0]
+    place = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in first["loc"]))
+    where = f"Field {shown(place)}" if place else "The document"
+    if first["type"] == "missing":
+        return f"{where} is missing."
+    return f"{where} is {shown(first['input'])}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+
+
+def document(body: Body, kind: type[Parsed], settings: Settings) -> Parsed:
+    """The body as the JSON document `kind`."""
+    return validated(kind, parse_json(body.data, settings.max_json_depth))
+
+
+def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[bytes]:
+    """Pictures as they are, in a form's files, or in base64 in the JSON field `images`."""
+    if not body.data:
+        raise BadRequest("The body is empty; expected a picture, a form with files, or a JSON document.")
+    if body.media == FORM:
+        return _files(body, settings)
+    if body.media == JSON:
+        encoded: list[str] = document(body, kind, settings).images  # type: ignore[attr-defined]  # every such Request has it
+        return [_base64(text, f"images[{index}]") for index, text in enumerate(_few(encoded, "images", settings))]
+    if body.media in (*PICTURES, "application/octet-stream", "application/x-www-form-urlencoded", ""):
+        return [body.data]  # curl --data-binary says urlencoded when told nothing
+    raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {', '.join((*PICTURES, FORM))} or {JSON}.")
+
+
+def _few(inputs: list[Any], field: str, settings: Settings) -> list[Any]:
+    if len(inputs) > settings.max_items:
+        raise TooLarge(f"Field '{field}' has {len(inputs)} entries; expected at most {settings.max_items}.")
+    if not inputs:
+        raise InvalidInput(f"Field '{field}' is empty; expected at least one entry.")
+    return inputs
+
+
+def _base64(text: str, field: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise InvalidInput(f"Field '{field}' is {shown(text)}; expected base64.") from None
+
+
+def _files(body: Body, settings: Settings) -> list[bytes]:
+    """The `file` parts of a form, in order."""
+    files: list[bytes] = []
+    fields: list[bytes] = []
+
+    def on_file(part: python_multipart.multipart.File) -> None:
+        part.file_object.seek(0)
+        files.append(part.file_object.read())
+        part.close()
+
+    def on_field(part: python_multipart.multipart.Field) -> None:
+        fields.append(part.field_name or b"")
+        if len(fields) > settings.max_form_fields:
+            raise BadRequest(f"The form has more than {settings.max_form_fields} fields beside its files.")
+
+    config = {"MAX_MEMORY_FILE_SIZE": settings.max_body_bytes + 1}  # the body is in memory already: nothing goes to disk
+    try:
+        parser = python_multipart.create_form_parser({"Content-Type": body.header}, on_field, on_file, config=config)
+        parser.write(body.data)
+        parser.finalize()
+    except (FormParserError, ValueError):
+        raise BadRequest("The form cannot be read; expected multipart/form-data with its boundary.") from None
+    if not files:
+        raise InvalidInput("Field 'file' is missing; expected a form with one or several files of that name.")
+    return _few(files, "file", settings)
+
+
+def _pixels(picture: bytes, settings: Settings) -> int:
+    width, height = images.size(picture, images.PictureLimits(settings.max_pixels, settings.max_side))
+    return width * height
+
+
+PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _pixels)

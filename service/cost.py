@@ -1,0 +1,70 @@
+"""What a batch costs on this machine, measured when a version is loaded, and what a thread hop costs beside it.
+
+Decides where a batch runs. Knows no model: it times whatever `run(rows, length)` it is given.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from statistics import median
+
+REPEATS = 3
+ENOUGH_S = 0.05
+"""No point of the curve is measured longer than this."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds by (rows, length), at the measured points."""
+
+    points: dict[tuple[int, int], float]
+
+    def __call__(self, rows: int, length: int = 1) -> float:
+        """Seconds of the cheapest measured batch that is at least as large; infinite beyond the largest one measured."""
+        return min((seconds for (r, n), seconds in self.points.items() if r >= rows and n >= length), default=float("inf"))
+
+    def public(self) -> list[dict[str, float]]:
+        """The curve, for `GET /v1/models/{name}`."""
+        return [
+            {"rows": rows, "length": length, "ms": round(seconds * 1e3, 4)}
+            for (rows, length), seconds in sorted(self.points.items())
+        ]
+
+
+def measure(run: Callable[[int, int], object], max_batch: int, lengths: tuple[int, ...] = (1,)) -> Cost:
+    """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the median of a few runs, one to warm up."""
+    points: dict[tuple[int, int], float] = {}
+    for length in lengths:
+        rows = 1
+        while rows < max_batch:
+            points[rows, length] = _time(run, rows, length)
+            rows *= 2
+        points[max_batch, length] = _time(run, max_batch, length)
+    return Cost(points)
+
+
+def _time(run: Callable[[int, int], object], rows: int, length: int) -> float:
+    run(rows, length)
+    seconds: list[float] = []
+    while len(seconds) < REPEATS and sum(seconds) < ENOUGH_S:
+        begun = time.perf_counter()
+        run(rows, length)
+        seconds.append(time.perf_counter() - begun)
+    return median(seconds)
+
+
+async def hop_s(executor: Executor, repeats: int = 20) -> float:
+    """Seconds from the event loop into a thread and back, the median of `repeats`."""
+    loop = asyncio.get_running_loop()
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        await loop.run_in_executor(executor, _nothing)
+        seconds.append(time.perf_counter() - begun)
+    return median(seconds)
+
+
+def _nothing() -> None:
+    """What a hop carries when only the hop is timed."""

@@ -1,0 +1,81 @@
+"""What a room in `service/families/` must offer, and the folder listing that finds the rooms. Knows no room by name.
+
+A room is a module. It serves one or several verbs (`POST /v1/<verb>`); each takes an input through
+
+    body --reader--> raw inputs --preprocess--> arrays of one row --predict, batched--> arrays --postprocess--> prediction
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from service.bodies import Reader
+from service.golden import Arrays
+from service.manifest import Manifest
+from service.settings import Settings
+
+
+class Runs(Protocol):
+    """An opened graph, as `predict` sees it."""
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """Outputs by name for inputs by name."""
+        ...
+
+
+Graphs = Mapping[str, Runs]
+Predict = Callable[[Graphs, Arrays], Arrays]
+
+
+class Options(BaseModel):
+    """The query parameters that every verb takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One typed endpoint of a family."""
+
+    name: str
+    summary: str
+    reader: Reader
+    Request: type[BaseModel]
+    """The JSON body."""
+    Options: type[Options]
+    """The query."""
+    Prediction: type[BaseModel]
+    """One element of the answer's `predictions`, for the docs."""
+    preprocess: Callable[[Any, Any], Arrays]
+    """(raw input, assets) -> arrays of one row."""
+    predict: Predict
+    """(graphs, arrays of a batch) -> arrays of a batch. Verbs that share it share their batches."""
+    postprocess: Callable[[Arrays, Any, Any], dict[str, Any]]
+    """(arrays of one row, assets, options) -> prediction."""
+    example: dict[str, Any]
+    """A JSON body that works: it warms a version up and stands in the docs."""
+
+
+class Room(Protocol):
+    """What a module in `service/families/` must have."""
+
+    verbs: tuple[Verb, ...]
+    predict: Predict
+
+    def assets(self, manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> object:
+        """What `preprocess` and `postprocess` need of a version. Raises ValueError where the manifest does not fit."""
+        ...
+
+
+def rooms() -> dict[str, Room]:
+    """Every family, by name: the modules in `service/families/`."""
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "families")]))
+    return {name: cast(Room, importlib.import_module(f"service.families.{name}")) for name in names}

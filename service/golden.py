@@ -1,0 +1,75 @@
+"""Recorded inputs and PyTorch's answers to them: written by training, replayed by the service. Part of the contract.
+
+Knows numpy and the file's layout (`golden.npz`: arrays `inputs.<name>` and `outputs.<name>`, all with one number of rows);
+knows neither PyTorch nor onnxruntime.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Arrays = dict[str, Array]
+
+SINGLE_ROWS = 8
+"""Rows that are also asked one by one, because a batch of one takes other paths through a runtime."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs and expected outputs by name."""
+
+    inputs: Arrays
+    outputs: Arrays
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def pack(self) -> bytes:
+        """As the bytes of an .npz file."""
+        named = {f"inputs.{name}": array for name, array in self.inputs.items()}
+        named |= {f"outputs.{name}": array for name, array in self.outputs.items()}
+        file = io.BytesIO()
+        np.savez_compressed(file, **named)  # type: ignore[arg-type]  # its stub takes the names for keyword options
+        return file.getvalue()
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Golden":
+        """From the bytes of an .npz file. Raises ValueError where it is none of ours; never unpickles."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+        except Exception as error:
+            raise ValueError(f"it cannot be read: {error}") from error
+        sides: dict[str, Arrays] = {"inputs": {}, "outputs": {}}
+        for key, array in arrays.items():
+            side, _, name = key.partition(".")
+            if side not in sides or array.ndim == 0:
+                raise ValueError(f"it holds {key!r} of {array.ndim} axes")
+            sides[side][name] = array
+        if not sides["inputs"] or not sides["outputs"] or len({array.shape[0] for array in arrays.values()}) != 1:
+            raise ValueError("it must hold inputs and outputs with one number of rows")
+        return cls(**sides)
+
+    def difference(self, predict: Callable[[Arrays], Arrays]) -> float:
+        """The largest absolute difference of `predict`'s answers from the recorded ones, asked together and one by one.
+
+        NaN where an answer holds NaN. Raises ValueError where an output is missing or has another shape.
+        """
+        together = predict(self.inputs)
+        count = min(SINGLE_ROWS, self.rows)
+        singles = [predict({name: array[row : row + 1] for name, array in self.inputs.items()}) for row in range(count)]
+        apart = {name: np.concatenate([single[name] for single in singles]) for name in singles[0]}
+        worst = [0.0]
+        for name, recorded in self.outputs.items():
+            for got, wanted in ((together.get(name), recorded), (apart.get(name), recorded[:count])):
+                if got is None or got.shape != wanted.shape:
+                    shape = None if got is None else got.shape
+                    raise ValueError(f"output {name!r} has shape {shape} where {wanted.shape} was recorded")
+                worst.append(float(np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()))
+        return float(np.max(worst))  # unlike max(), keeps a NaN

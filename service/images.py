@@ -1,0 +1,412 @@
+"""Turns the bytes of a PNG or JPEG into the array a graph takes; the service and the training side share it.
+
+    bytes ── size ──> _open ──> _decode ──> _plain ──┐
+             limits   metadata  L, RGB or            ├──> uint8 (height, width, channels)
+             first    left out  RGBA     └> _digit ──┘
+
+Knows nothing of HTTP, of models and of what is in a picture, except that `digit` expects exactly one digit in it.
+
+`digit` makes of a photograph, a screenshot or a drawing what MNIST's makers made of theirs: scaled with its aspect
+ratio kept to fit a 20x20 box, antialiased, and set into 28x28 with its centre of mass in the middle (LeCun, Bottou,
+Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998, and the MNIST page of LeCun,
+Cortes and Burges). Before that it finds the digit: takes the channel that shows it best, evens out the lighting,
+cuts the paper's texture and specks; after it, strokes too thin to be seen at that size are thickened.
+"""
+
+import io
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageFilter
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from pydantic import BaseModel, Field
+
+from service.errors import InvalidInput, ServiceError, TooLarge, UnsupportedMedia
+
+Pixels = NDArray[np.uint8]
+Ink = NDArray[np.float32]  # (height, width), 0 where nothing is written, about 1 where the pen went
+
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+JPEG_START = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the SOF markers: they carry the size
+JPEG_LEFT_OUT = (frozenset(range(0xE1, 0xF0)) - {0xEE}) | {0xFE}  # APPn and COM, but JFIF and Adobe tell the colours
+JPEG_SCAN = 0xDA
+MAX_PARTS = 20_000  # chunks or segments; a file of ten megabytes may hold a million
+MAX_SCANS = 100  # of a progressive JPEG; each costs a pass over the whole picture, however few its bytes
+CORRUPT = "The picture is cut short or corrupt: expected a complete PNG or JPEG file."
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+SEARCHED = 400  # the long side, in pixels, at which a digit is looked for
+GRID = 96  # the long side at which lighting is estimated
+CLOSED = 6
+CELLS = 64
+BLACK = 32
+THIN = 8.4  # of 80
+FAINTEST = 0.03
+FLAT = 10  # how many of 255 levels a ground may vary and still be one colour
+
+
+class Preparation(BaseModel, frozen=True, extra="forbid"):
+    """What a model wants done to a picture; stands in its manifest."""
+
+    mode: Literal["digit", "plain"]
+    height: int = Field(ge=1, le=1024)
+    width: int = Field(ge=1, le=1024)
+    channels: Literal[1, 3]
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """The largest picture that is decoded."""
+
+    max_pixels: int = 16_000_000
+    max_side: int = 20_000
+
+
+def size(data: bytes, limits: PictureLimits) -> tuple[int, int]:
+    """(width, height) as the header says, before any EXIF turn; decodes nothing."""
+    if not data:
+        raise InvalidInput("The picture is empty: expected the bytes of a PNG or JPEG file.")
+    if data.startswith(PNG):
+        width, height = struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" and len(data) >= 24 else (0, 0)
+    elif data.startswith(JPEG):
+        starts = (at for marker, at, _ in _segments(data) if marker in JPEG_START)
+        height, width = struct.unpack_from(">HH", data, at + 5) if (at := next(starts, 0)) else (0, 0)
+    else:
+        raise UnsupportedMedia("The picture is of a kind this service does not take: expected PNG or JPEG.")
+    if width < 1 or height < 1:
+        raise InvalidInput(CORRUPT)
+    if max(width, height) > limits.max_side or width * height > limits.max_pixels:
+        raise TooLarge(
+            f"The picture is {width} x {height} pixels: expected at most {limits.max_side} a side "
+            f"and {limits.max_pixels} in all."
+        )
+    return width, height
+
+
+def prepare(data: bytes, preparation: Preparation, limits: PictureLimits = PictureLimits()) -> Pixels:
+    """The picture as uint8 (height, width, channels), C-contiguous."""
+    width, height = size(data, limits)
+    try:
+        file, turn = _open(data)
+        if file.size != (width, height):  # a second header would otherwise slip past the limits
+            raise InvalidInput(CORRUPT)
+        picture = _decode(file, _least_side(file.size, turn, preparation))
+    except ServiceError:
+        raise
+    except Exception as error:
+        raise InvalidInput(CORRUPT) from error
+    if turn is not None:
+        picture = picture.transpose(turn)
+    if preparation.mode == "plain":
+        return _plain(picture, preparation)
+    pixels = _digit(picture, preparation.width, preparation.height)[:, :, np.newaxis]
+    return np.ascontiguousarray(np.repeat(pixels, preparation.channels, axis=2))
+
+
+def to_png(pixels: Pixels) -> bytes:
+    """A PNG file of uint8 (height, width, 1 or 3)."""
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+# Reading a file. Pillow gets it without its metadata, which can hold warnings, gigabytes once inflated and quadratic
+# loops, and by class instead of by `Image.open`, which would look for other formats and warn at a limit of its own.
+
+
+def _open(data: bytes) -> tuple[ImageFile, Image.Transpose | None]:
+    """The file, not decoded yet, and how EXIF wants it turned."""
+    parts, exif = _png_parts(data) if data.startswith(PNG) else _jpeg_parts(data)
+    file = io.BytesIO(b"".join(parts))
+    return (PngImageFile(file) if data.startswith(PNG) else JpegImageFile(file)), TURNS.get(_orientation(exif))
+
+
+def _png_parts(data: bytes) -> tuple[list[bytes], bytes]:
+    parts, exif, at, kind = [PNG], b"", 8, b""
+    for _ in range(MAX_PARTS):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if kind == b"eXIf":
+            exif = data[at + 8 : end - 4]
+        elif kind in PNG_KEPT:
+            if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                raise InvalidInput(CORRUPT)
+            parts.append(data[at:end])
+        if kind == b"IEND":
+            return parts, exif
+        at = end
+    raise InvalidInput(CORRUPT)
+
+
+def _jpeg_parts(data: bytes) -> tuple[list[bytes], bytes]:
+    parts, exif = [JPEG[:2]], b""
+    for marker, at, end in _segments(data):
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            exif = exif or data[at + 10 : end]
+        if marker == JPEG_SCAN:
+            if data.count(b"\xff\xda", at) > MAX_SCANS:
+                break
+            return [*parts, data[at:]], exif
+        if marker not in JPEG_LEFT_OUT:
+            parts.append(data[at:end])
+    raise InvalidInput(CORRUPT)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(marker, start, end) of each segment of a JPEG up to the first scan."""
+    at = 2
+    for _ in range(MAX_PARTS):
+        found = re.compile(rb"\xff[\x01-\xfe]").search(data, at)  # skips fill bytes and junk, as decoders do
+        if not found or found.end() + 2 > len(data):
+            return
+        at = found.start()
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        yield data[at + 1], at, end
+        at = end
+
+
+def _orientation(exif: bytes) -> int:
+    """1 to 8; 1, upright, where there is none or none that can be read."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2], "")
+    try:
+        (at,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
+            if tag == 0x0112:
+                return int(value)
+    except struct.error:
+        return 1
+    return 1
+
+
+def _least_side(file_size: tuple[int, int], turn: Image.Transpose | None, preparation: Preparation) -> int:
+    """The long side to which the picture may be reduced while it is decoded."""
+    if preparation.mode == "digit":
+        return max(SEARCHED, preparation.width, preparation.height)
+    width, height = file_size
+    sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
+    wanted = (preparation.height, preparation.width) if sideways else (preparation.width, preparation.height)
+    return int(2 * max(width, height) * max(wanted[0] / width, wanted[1] / height)) + 1
+
+
+def _decode(file: ImageFile, least_side: int) -> Image.Image:
+    """The picture as L, RGB or, where something in it is transparent, RGBA."""
+    picture: Image.Image = file
+    scale = max(1, max(file.size) // least_side)
+    file.draft(None, (max(1, file.width // scale), max(1, file.height // scale)))  # JPEG only: 1/2, 1/4 or 1/8
+    file.load()
+    if file.mode == "I;16":  # `convert` would clip it to white
+        deep = np.asarray(file)
+        picture = Image.fromarray((deep >> 8).astype(np.uint8))
+        if "transparency" in file.info:
+            picture.putalpha(Image.fromarray(deep != file.info["transparency"]).convert("L"))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getchannel("A").getextrema() == (255, 255):
+            picture = picture.convert("RGB")
+    elif picture.mode not in ("L", "RGB"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    scale = max(picture.size) // least_side
+    return picture.reduce(scale) if scale > 1 else picture
+
+
+def _plain(picture: Image.Image, preparation: Preparation) -> Pixels:
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("L" if preparation.channels == 1 else "RGB")
+    width, height = preparation.width, preparation.height
+    if picture.size != (width, height):
+        scale = min(picture.width / width, picture.height / height)
+        left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+        box = (left, top, left + width * scale, top + height * scale)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box)
+    return np.array(picture).reshape(height, width, preparation.channels)
+
+
+# The digit
+
+
+def _digit(picture: Image.Image, width: int, height: int) -> Pixels:
+    if picture.mode == "RGBA":
+        picture = _grounded(picture)
+    gray = picture.convert("L")
+    pixels = np.array(gray)
+    if pixels.min() == pixels.max():
+        return np.zeros((height, width), np.uint8)
+    if gray.size == (width, height):
+        edge = _edge(pixels)
+        if np.count_nonzero(edge <= BLACK) * 2 > edge.size:
+            return pixels
+        if np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
+            return 255 - pixels
+    digit = _found(_ink(_clearest(picture)))
+    return _framed(_thickened(digit), width, height) if digit.size else np.zeros((height, width), np.uint8)
+
+
+def _grounded(picture: Image.Image) -> Image.Image:
+    """Transparency filled: under strokes alone with their opposite, around a card with strokes on it with the card."""
+    pixels = np.asarray(picture.convert("LA"))
+    solid = pixels[pixels[:, :, 1] > 127, 0].astype(np.float32)
+    middle = float(np.median(solid)) if solid.size else 0.0
+    card = 2 * solid.size > pixels[:, :, 1].size and np.mean(np.abs(solid - middle) > 64) > 0.01
+    tone = round(middle) if card else 0 if middle > 127 else 255
+    return Image.alpha_composite(Image.new("RGBA", picture.size, (tone, tone, tone)), picture).convert("RGB")
+
+
+def _edge(pixels: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    scale = min(1.0, GRID / max(picture.size))
+    shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(shape, Image.Resampling.BOX)
+
+
+def _rough(small: Image.Image) -> Ink:
+    """What remains without the lighting, whose changes are wide."""
+    around = small.filter(ImageFilter.BoxBlur(GRID / 8))
+    return np.asarray(small, np.float32) - np.asarray(around, np.float32)
+
+
+def _clearest(picture: Image.Image) -> Image.Image:
+    """Gray, or a colour channel that shows clearly more: yellow on white is seen in blue, red on green in red."""
+    gray = picture.convert("L")
+    best, *others = sorted(picture.split(), key=lambda channel: -float(_rough(_small(channel)).std()))
+    return best if others and _rough(_small(best)).std() > 1.3 * _rough(_small(gray)).std() else gray
+
+
+def _ink(channel: Image.Image) -> Ink:
+    """How much darker than the ground around it, or how much lighter, each pixel is: 0 for ground, at most 1."""
+    small = _small(channel)
+    tones = np.asarray(small, np.float32)
+    low, tone, high = np.percentile(_edge(tones), (10, 50, 90))
+    flat = high - low <= FLAT
+    if flat and np.mean(np.abs(tones - tone) > np.abs(tones - tone).max() / 2) > 0.55:
+        tone = np.median(tones)  # the edge is a frame
+    dark = tones.mean() < tone if flat else (_rough(small) ** 3).sum() < 0
+    if not dark:
+        channel, small, tone = ImageChops.invert(channel), ImageChops.invert(small), 255 - tone
+    ground = np.float32(tone) if flat else _lighting(small, channel.size)
+    written = np.asarray(channel.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
+    return np.clip(1 - written / np.maximum(ground, 1), 0, 1)
+
+
+def _lighting(small: Image.Image, shape: tuple[int, int]) -> Ink:
+    """The light ground under dark strokes: a morphological closing, wider than any stroke."""
+    for filter_ in [ImageFilter.MaxFilter(5)] * CLOSED + [ImageFilter.MinFilter(5)] * CLOSED:
+        small = small.filter(filter_)
+    small = small.filter(ImageFilter.BoxBlur(1))
+    return np.asarray(small.resize(shape, Image.Resampling.BILINEAR), np.float32)
+
+
+def _parts(cells: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """The (row, column) of the cells of each connected part."""
+    left, parts = set(map(tuple, np.argwhere(cells).tolist())), []
+    while left:
+        part = todo = [left.pop()]
+        todo = list(part)
+        while todo:
+            row, column = todo.pop()
+            near = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
+            left -= near
+            todo += near
+            part += near
+        parts.append(np.array(part))
+    return parts
+
+
+def _found(ink: Ink) -> Ink:
+    """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
+    cell = -(-max(ink.shape) // CELLS)
+    noise = 1.5 * float(np.median(ink))
+    peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
+    if peak < max(FAINTEST, 5 * noise):
+        return ink[:0]
+    cut = max(0.4 * peak, 4 * noise)
+    padded = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
+    mass = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum((1, 3))
+    parts = sorted(_parts(mass > 0), key=lambda part: -mass[tuple(part.T)].sum())
+    if not parts:
+        return ink[:0]
+    last = np.array(mass.shape) - 1
+    edges = [part for part in parts if (part.min(0) == 0).any() or (part.max(0) == last).any()]
+    if any(part is parts[0] for part in edges):
+        inner = ink * (1 - _spread(edges, mass.shape, cell, ink.shape))
+        found = _found(inner)
+        if found.size and max(found.shape) > max(ink.shape) / 10:
+            return found
+    else:
+        parts = [part for part in parts if not any(part is e for e in edges)]
+    low, high = parts[0].min(0), parts[0].max(0)
+    reach = 0.25 * (high - low + 1).max()
+    near = []
+    for part in parts:
+        gap = np.maximum(low - part.max(0), part.min(0) - high).max()
+        w = mass[tuple(part.T)].sum() / mass[tuple(parts[0].T)].sum()
+        if (gap <= reach and w >= 0.03) or (w > 0.2 and gap <= 2 * reach):
+            near.append(part)
+    ink = ink * _spread(near, mass.shape, cell, ink.shape)
+    level = np.percentile(ink[ink > cut], 60)
+    ink = np.clip((ink - max(0.5 * level, 3 * noise)) / (0.5 * level) + 0.5, 0, 1) * (ink > 0)
+    rows, columns = (np.flatnonzero((ink > 0.25).any(axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else ink[:0]
+
+
+def _spread(parts, grid, cell, shape):
+    mask = np.zeros(grid, np.uint8)
+    for part in parts:
+        mask[tuple(part.T)] = 1
+    mask = np.asarray(Image.fromarray(mask).filter(ImageFilter.MaxFilter(3)))
+    return np.repeat(np.repeat(mask, cell, 0), cell, 1)[: shape[0], : shape[1]].astype(np.float32)
+
+
+def _thickened(digit: Ink) -> Image.Image:
+    """The digit 80 pixels long, antialiased, its strokes as bright and at least as thick as most of MNIST's."""
+    scale = 80 / max(digit.shape)
+    shape = (max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale)))
+    fine = np.asarray(Image.fromarray(digit).resize(shape, Image.Resampling.BILINEAR))
+    fine = np.clip(fine / max(0.02, np.percentile(fine[fine > fine.max() / 8], 80)), 0, 1)
+    inside = np.pad(fine > 0.5, 1)
+    outline = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
+    stroke = 2 * np.count_nonzero(inside) / max(1, outline * np.pi / 4)
+    steps = max(0, round((THIN - stroke) / 2))
+    picture = Image.fromarray(np.pad((fine * 255).astype(np.uint8), steps))
+    for _ in range(steps):
+        picture = picture.filter(ImageFilter.MaxFilter(3))
+    return picture
+
+
+def _framed(digit: Image.Image, width: int, height: int) -> Pixels:
+    """Scaled into 20/28 of the frame, the centre of mass in its middle."""
+    scale = min(width, height) * 20 / 28 / max(digit.size)
+    shape = (max(1, round(digit.width * scale)), max(1, round(digit.height * scale)))
+    pixels = np.asarray(digit.resize(shape, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR))
+    frame = np.zeros((height, width), np.uint8)
+    corner = []
+    for axis, side in enumerate(frame.shape):
+        weights = pixels.sum(1 - axis, dtype=np.float64)
+        middle = weights @ np.arange(weights.size) / max(1.0, weights.sum())
+        corner.append(min(max(round(side / 2 - middle), 0), side - weights.size))
+    (y, x), (rows, columns) = corner, pixels.shape
+    frame[y : y + rows, x : x + columns] = pixels
+    return frame

@@ -1,0 +1,202 @@
+"""One served version: its graphs, its family's room and its batchers. Loads itself only when everything checks.
+
+    files --digests--> graphs --names, shapes--> golden replayed --> example answered --> costs measured --> served
+                                                                       any fault: BrokenVersion, and it never is
+
+Knows no HTTP; knows families only as a `Room`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import orjson
+
+from service import cost, metrics, tensors
+from service.batcher import Answered, Batcher, BatchLimits, Size
+from service.bodies import Body
+from service.family import Graphs, Predict, Room, Verb
+from service.golden import Arrays, Golden
+from service.graph import Graph, Provider
+from service.manifest import GOLDEN, Manifest
+from service.repository import BrokenVersion, Contents
+from service.settings import Settings
+
+log = logging.getLogger("modelyard.model")
+Wait = Callable[["asyncio.Future[list[Answered[Arrays]]]"], Awaitable[list[Answered[Arrays]]]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long the slowest part of a request waited and ran, and the rows of its batch."""
+
+    queue_s: float
+    compute_s: float
+    batch_rows: int
+
+
+class Model:
+    """A version that passed every check. Use it inside `lease()`, so that it is not closed meanwhile."""
+
+    def __init__(self, manifest: Manifest, room: Room, graphs: Graphs, assets: object, curve: cost.Cost) -> None:
+        self.manifest, self.room, self.graphs, self.assets, self.cost = manifest, room, graphs, assets, curve
+        self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
+        self._executor: ThreadPoolExecutor | None = None
+        self._max_batch = 1
+        self._users = 0
+        self._unused: asyncio.Future[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def version(self) -> int:
+        return self.manifest.version
+
+    @property
+    def dead(self) -> str | None:
+        """Why it cannot run any more; None while it can."""
+        return next((batcher.dead for batcher in self._batchers.values() if batcher.dead), None)
+
+    async def start(self, settings: Settings) -> None:
+        """Make the threads and the batchers."""
+        self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
+        hop_s = await cost.hop_s(self._executor)
+        self._max_batch = settings.max_batch
+        limits = BatchLimits(settings.max_batch, settings.max_queue, settings.max_queue_s, slots=settings.slots)
+        for predict in {self.room.predict, *(verb.predict for verb in self.room.verbs)}:
+            self._batchers[predict] = Batcher(
+                partial(self._run, predict),
+                self._size,
+                limits,
+                self._executor,
+                runs_here=lambda rows, length: self.cost(rows, length) < hop_s,
+            )
+
+    async def predict(self, items: list[Arrays], predict: Predict, wait: Wait) -> tuple[list[Arrays], Timing]:
+        """Answers to `items`, in order. An item has one or more rows; `wait(future)` says how patiently to wait for all.
+
+        Raises what the batcher raises: Overloaded, Unavailable, ModelFailed.
+        """
+        parts = [tensors.chunks(item, self._max_batch) for item in items]
+        futures = self._batchers[predict].submit([chunk for chunks in parts for chunk in chunks])
+        answered = await wait(asyncio.gather(*futures))
+        for one in answered:
+            metrics.QUEUE_SECONDS.labels(self.name).observe(one.queue_s)
+        return _regroup(answered, parts), Timing(
+            max(one.queue_s for one in answered),
+            max(one.compute_s for one in answered),
+            max(one.batch_rows for one in answered),
+        )
+
+    @contextmanager
+    def lease(self) -> Iterator["Model"]:
+        """Keep the version from being closed while a request uses it."""
+        self._users += 1
+        try:
+            yield self
+        finally:
+            self._users -= 1
+            if not self._users and self._unused and not self._unused.done():
+                self._unused.set_result(None)
+
+    async def close(self) -> None:
+        """Wait for the requests that use it, then give its threads and memory back."""
+        if self._users:
+            self._unused = asyncio.get_running_loop().create_future()
+            await self._unused
+        for batcher in self._batchers.values():
+            await batcher.close()
+        self._batchers.clear()
+        if self._executor:
+            self._executor.shutdown(wait=False)
+
+    def _run(self, predict: Predict, items: list[Arrays]) -> list[Arrays]:
+        """One batch, in whatever thread the batcher chose."""
+        counts = [tensors.rows(item) for item in items]
+        with metrics.COMPUTE_SECONDS.labels(self.name).time():
+            try:
+                outputs = predict(self.graphs, tensors.join(items))
+            except Exception:
+                log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
+                raise
+        metrics.BATCH_ROWS.labels(self.name).observe(sum(counts))
+        tensors.finite(outputs)
+        return tensors.split(outputs, counts)
+
+    def _size(self, item: Arrays) -> Size:
+        return Size(tensors.rows(item), _length(self.manifest, item))
+
+
+def _length(manifest: Manifest, item: Arrays) -> int:
+    specs = [spec for graph in manifest.graphs.values() for spec in graph.inputs if spec.name in item]
+    return tensors.length(item, specs)
+
+
+def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> list[Arrays]:
+    """The answers to each item's chunks, put together again."""
+    answers, start = [], 0
+    for chunks in parts:
+        answers.append(tensors.join([one.answer for one in answered[start : start + len(chunks)]]))
+        start += len(chunks)
+    return answers
+
+
+def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, settings: Settings) -> Model:
+    """A version that passed every check; blocks, so call it in a thread. Raises BrokenVersion with the reason."""
+    manifest = contents.manifest
+    room = rooms.get(manifest.family)
+    if room is None:
+        raise BrokenVersion(f"its family is {manifest.family!r}; this service has {sorted(rooms)}")
+    try:
+        graphs = {name: _open(contents, name, provider) for name in manifest.graphs}
+        assets = room.assets(manifest, contents.files, settings)
+    except (ValueError, KeyError) as error:
+        raise BrokenVersion(str(error)) from error
+    _replay(contents, partial(room.predict, graphs))
+    for verb in room.verbs:
+        _answer_example(verb, graphs, assets, settings)
+    specs = manifest.graph.inputs
+    curve = cost.measure(lambda rows, length: room.predict(graphs, tensors.zeros(specs, rows, length)), settings.max_batch)
+    return Model(manifest, room, graphs, assets, curve)
+
+
+def _open(contents: Contents, name: str, provider: Provider) -> Graph:
+    spec = contents.manifest.graphs[name]
+    graph = Graph(contents.files[spec.file], provider)
+    stated = graph.spec(spec.file)
+    if stated != spec:
+        raise BrokenVersion(f"{spec.file} has {stated.inputs} -> {stated.outputs}, the manifest states otherwise")
+    return graph
+
+
+def _replay(contents: Contents, predict: Callable[[Arrays], Arrays]) -> None:
+    """Ask for the recorded rows again; BrokenVersion where an answer is not the recorded one."""
+    stated = contents.manifest.golden
+    try:
+        golden = Golden.unpack(contents.files[GOLDEN])
+        difference = golden.difference(predict)
+    except Exception as error:
+        raise BrokenVersion(f"{GOLDEN} cannot be replayed: {' '.join(str(error).split())[:200]}") from error
+    if golden.rows != stated.rows:
+        raise BrokenVersion(f"{GOLDEN} has {golden.rows} rows, the manifest states {stated.rows}")
+    if not difference <= stated.tolerance:  # so that NaN is refused too
+        raise BrokenVersion(f"its golden answers differ by {difference:.3g}; at most {stated.tolerance:g} is allowed")
+
+
+def _answer_example(verb: Verb, graphs: Graphs, assets: Any, settings: Settings) -> None:
+    """The verb's example through the whole room: what no request should be the first to find out."""
+    body = Body.of(orjson.dumps(verb.example), b"application/json")
+    try:
+        for raw in verb.reader.read(body, verb.Request, settings):
+            arrays = verb.predict(graphs, verb.preprocess(raw, assets))
+            tensors.finite(arrays)
+            verb.Prediction.model_validate(verb.postprocess(arrays, assets, verb.Options()))
+    except Exception as error:
+        raise BrokenVersion(f"it fails on the example of {verb.name!r}: {' '.join(str(error).split())[:200]}") from error

@@ -1,0 +1,366 @@
+"""The HTTP table: path -> one call. Knows FastAPI, the registry and the verbs; computes nothing itself.
+
+Bodies are read as bytes and parsed by `bodies` and `protocol`, not by FastAPI: no pydantic over large arrays, and one error
+form. What FastAPI would have documented is written beside each route from the same pydantic classes.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, create_model
+from starlette.requests import ClientDisconnect
+
+from service import __version__, bodies, metrics, protocol, tensors
+from service.bodies import Body
+from service.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    NotImplementedHere,
+    RequestTimeout,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+    shown,
+)
+from service.family import Room, Verb
+from service.golden import Arrays
+from service.model import Model, Timing
+from service.registry import Registry
+from service.settings import Settings
+
+Result = TypeVar("Result")
+SHORT_WORK = 64 * 1024
+"""Bytes to touch (a body's, a picture's pixels) that the event loop may see to itself."""
+WATCH_AFTER_S = 0.05
+"""A request that waits longer than this is watched for a client that leaves."""
+
+Name = Annotated[str, Path(max_length=200, examples=["digits"])]
+Version = Annotated[str, Path(max_length=200, examples=["1"])]
+
+
+class Error(BaseModel):
+    """What every error answers: one sentence, a stable code, the id to look for in the log."""
+
+    error: str
+    code: str
+    request_id: str
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": description}
+    for status, description in {
+        400: "The request cannot be read",
+        404: "No such model or version",
+        413: "Too large",
+        415: "A media type or picture format that is not taken",
+        422: "A value that is not what was expected",
+        503: "Overloaded or loading; Retry-After says when to ask again",
+    }.items()
+}
+
+
+def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    """`content` as JSON with the content type that the protocol's clients compare letter by letter."""
+    data = content if isinstance(content, bytes) else orjson.dumps(content)
+    return Response(data, status, headers, media_type="application/json")
+
+
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """The whole body, within its limits. Raises TooLarge, RequestTimeout, UnsupportedMedia."""
+    headers = request.headers
+    if (encoding := headers.get("content-encoding", "identity").lower()) != "identity":
+        raise UnsupportedMedia(f"Content-Encoding is {shown(encoding)}; expected none.")
+    too_large = TooLarge(f"The body is larger than {settings.max_body_bytes} bytes.")
+    stated = headers.get("content-length", "")
+    if stated.isdecimal() and (len(stated) > 18 or int(stated) > settings.max_body_bytes):
+        raise too_large
+    data = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_timeout_s):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > settings.max_body_bytes:
+                    raise too_large
+    except TimeoutError:
+        raise RequestTimeout(f"The body took longer than {settings.body_timeout_s:g} s to arrive.") from None
+    return bytes(data)
+
+
+async def patiently(future: "asyncio.Future[Result]", request: Request, deadline_s: float) -> Result:
+    """`future`'s result; it is cancelled when the deadline passes (DeadlineExceeded) or the client leaves."""
+    gone: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait({future}, timeout=min(WATCH_AFTER_S, deadline_s))
+        if not future.done():
+            gone = asyncio.create_task(_gone(request))
+            waits: set[asyncio.Future[Any]] = {future, gone}
+            await asyncio.wait(waits, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+        if future.done():
+            return future.result()
+        if gone and gone.done():
+            raise ClientDisconnect
+        raise DeadlineExceeded(f"No answer within {deadline_s:g} s.")
+    finally:
+        future.cancel()
+        if gone:
+            gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class Routes:
+    """The handlers, with what they share."""
+
+    def __init__(self, settings: Settings, registry: Registry, rooms: dict[str, Room], provider: str) -> None:
+        self._settings, self._registry, self._rooms, self._provider = settings, registry, rooms, provider
+
+    def router(self) -> APIRouter:
+        """All routes but the page's."""
+        router = APIRouter(redirect_slashes=False)
+        self._operations(router)
+        self._tensors(router)
+        for family, room in self._rooms.items():
+            for verb in room.verbs:
+                self._verb(router, family, verb)
+        return router
+
+    # typed verbs
+
+    def _verb(self, router: APIRouter, family: str, verb: Verb) -> None:
+        async def handler(request: Request) -> Response:
+            return await self._answer_verb(family, verb, request)
+
+        envelope = create_model(
+            f"{verb.name.capitalize()}Response",
+            model=(str, ...),
+            version=(int, ...),
+            predictions=(list[verb.Prediction], ...),  # type: ignore[name-defined]  # a class held in a field
+        )
+        router.add_api_route(
+            f"/v1/{verb.name}",
+            handler,
+            methods=["POST"],
+            name=verb.name,
+            summary=verb.summary,
+            description=verb.preprocess.__module__ and verb.Request.__doc__,
+            tags=[family],
+            response_model=envelope,
+            responses=ERRORS,
+            openapi_extra=_documented(verb),
+        )
+
+    async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
+        options = bodies.validated(verb.Options, dict(request.query_params)) if request.url.query else verb.Options()
+        body = Body.of(await read_body(request, self._settings), request.headers.get("content-type", "").encode("latin-1"))
+        with self._model(family, options.model, options.version).lease() as model:
+            begun = time.perf_counter()
+            items = await self._items(verb, body, model)
+            decode_s = time.perf_counter() - begun
+            rows, timing = await model.predict(items, verb.predict, self._wait(request))
+            predictions = [verb.postprocess(row, model.assets, options) for row in rows]
+        content = {"model": model.name, "version": model.version, "predictions": predictions}
+        return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
+
+    def _model(self, family: str, name: str | None, version: str | None) -> Model:
+        """The model that a typed request names, or the one that answers its family's verbs."""
+        chosen = self._registry.answering(family) if name is None else self._registry.get(name, version)
+        if chosen.room is not self._rooms[family]:
+            raise InvalidInput(f"Model {shown(name)} is of the family '{chosen.manifest.family}'; expected '{family}'.")
+        return self._registry.get(chosen.name, version)
+
+    async def _items(self, verb: Verb, body: Body, model: Model) -> list[Arrays]:
+        """The body's inputs, prepared; in a thread when that is long."""
+        if len(body.data) > SHORT_WORK:
+            return await asyncio.to_thread(self._prepare, verb, body, model)
+        inputs = verb.reader.read(body, verb.Request, self._settings)
+        if sum(verb.reader.work(one, self._settings) for one in inputs) > SHORT_WORK:
+            return await asyncio.to_thread(self._preprocess, verb, inputs, model)
+        return self._preprocess(verb, inputs, model)
+
+    def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Arrays]:
+        inputs = verb.reader.read(body, verb.Request, self._settings)
+        for one in inputs:
+            verb.reader.work(one, self._settings)  # refuses what is too large before any of it is decoded
+        return self._preprocess(verb, inputs, model)
+
+    @staticmethod
+    def _preprocess(verb: Verb, inputs: list[Any], model: Model) -> list[Arrays]:
+        return [verb.preprocess(one, model.assets) for one in inputs]
+
+    def _wait(self, request: Request) -> Callable[["asyncio.Future[Result]"], Awaitable[Result]]:
+        return lambda future: patiently(future, request, self._settings.deadline_s)
+
+    # operations
+
+    def _operations(self, router: APIRouter) -> None:
+        registry = self._registry
+
+        @router.get("/v1/models", tags=["models"], summary="What is served")
+        async def models() -> Response:
+            return answer(
+                {
+                    "models": [_card(versions) for versions in registry.models().values()],
+                    "refused": [
+                        {"name": one.found.name, "version": one.found.version, "reason": one.reason}
+                        for one in registry.refused()
+                    ],
+                }
+            )
+
+        @router.get("/v1/models/{name}", tags=["models"], summary="Where a model comes from", responses={404: ERRORS[404]})
+        async def model(name: Name) -> Response:
+            newest = registry.get(name)
+            versions = registry.models()[newest.name]
+            return answer(
+                {
+                    **_card(versions),
+                    "provider": self._provider,
+                    "manifest": newest.manifest.public(),
+                    "cost": newest.cost.public(),
+                }
+            )
+
+        @router.get("/metrics", tags=["operations"], summary="For Prometheus", response_class=Response)
+        async def prometheus() -> Response:
+            return Response(metrics.expose(), media_type=metrics.CONTENT_TYPE)
+
+        @router.get("/v2/health/live", tags=["operations"], summary="Whether the process runs")
+        async def live() -> Response:
+            return answer({"live": True})
+
+        @router.get(
+            "/v2/health/ready",
+            tags=["operations"],
+            summary="Whether it should get requests",
+            responses={503: ERRORS[503]},
+        )
+        async def ready() -> Response:
+            if reason := registry.not_ready():
+                raise Unavailable(reason)
+            return answer({"ready": True, "live": True, "provider": self._provider})
+
+    # tensors
+
+    def _tensors(self, router: APIRouter) -> None:
+        registry = self._registry
+
+        @router.get("/v2/", tags=["tensors"], include_in_schema=False)
+        @router.get("/v2", tags=["tensors"], summary="What this server is")
+        async def server() -> Response:
+            return answer({"name": "modelyard", "version": __version__, "extensions": list(protocol.EXTENSIONS)})
+
+        async def metadata(name: Name, version: Version | None = None) -> Response:
+            found = registry.get(name, version)
+            return answer(protocol.model_metadata(found.manifest, [one.version for one in registry.models()[found.name]]))
+
+        async def ready(name: Name, version: Version | None = None) -> Response:
+            found = registry.get(name, version)
+            if found.dead or registry.draining:
+                raise Unavailable(found.dead or "The service is shutting down.")
+            return answer({"name": found.name, "ready": True})
+
+        async def infer(request: Request, name: Name, version: Version | None = None) -> Response:
+            return await self._infer(request, name, version)
+
+        table: tuple[tuple[str, str, Callable[..., Any], str, dict[str, Any] | None], ...] = (
+            ("", "GET", metadata, "A model's inputs and outputs", None),
+            ("/ready", "GET", ready, "Whether a model answers", None),
+            ("/infer", "POST", infer, "Tensors in, tensors out", _INFER),
+        )
+        for suffix, method, handler, summary, extra in table:
+            for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+                router.add_api_route(
+                    path + suffix,
+                    handler,
+                    methods=[method],
+                    tags=["tensors"],
+                    summary=summary,
+                    responses=ERRORS,
+                    openapi_extra=extra,
+                    operation_id=f"{handler.__name__}{'_of_version' if 'version}' in path else ''}",
+                )
+
+    async def _infer(self, request: Request, name: str, version: str | None) -> Response:
+        if protocol.LENGTH_HEADER in request.headers:
+            raise NotImplementedHere("Binary tensors are not offered yet; send JSON.")
+        data = await read_body(request, self._settings)
+        with self._registry.get(name, version).lease() as model:
+            begun = time.perf_counter()
+            inline = len(data) <= SHORT_WORK
+            arrays, wanted, identity = (
+                self._tensor_request(data, model) if inline else await asyncio.to_thread(self._tensor_request, data, model)
+            )
+            decode_s = time.perf_counter() - begun
+            rows, timing = await model.predict([arrays], model.room.predict, self._wait(request))
+            content = protocol.render_response(model.manifest, rows[0], wanted, identity)
+        return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
+
+    def _tensor_request(self, data: bytes, model: Model) -> tuple[Arrays, list[str], str | None]:
+        document = bodies.parse_json(data, self._settings.max_json_depth)
+        arrays, wanted, identity = protocol.read_request(document, model.manifest.graph, self._settings)
+        tensors.check(arrays, model.manifest.graph.inputs)
+        return arrays, wanted, identity
+
+
+def _card(versions: list[Model]) -> dict[str, Any]:
+    manifest = versions[0].manifest
+    return {
+        "name": manifest.name,
+        "family": manifest.family,
+        "summary": manifest.summary,
+        "version": manifest.version,
+        "versions": [one.version for one in versions],
+        "default": manifest.default,
+        "verbs": [f"/v1/{verb.name}" for verb in versions[0].room.verbs],
+        "scores": manifest.scores,
+        "baselines": manifest.baselines,
+        "evaluate": manifest.evaluate,
+        "source": manifest.source.model_dump(),
+        "trained": manifest.training.finished.isoformat(),
+        "parameters": manifest.training.parameters,
+        "size_bytes": sum(file.size_bytes for file in manifest.files.values()),
+    }
+
+
+def _server_timing(decode_s: float, timing: Timing) -> str:
+    return (
+        f"decode;dur={decode_s * 1e3:.3f}, queue;dur={timing.queue_s * 1e3:.3f}, "
+        f'compute;dur={timing.compute_s * 1e3:.3f};desc="batch of {timing.batch_rows}"'
+    )
+
+
+def _documented(verb: Verb) -> dict[str, Any]:
+    """The query and the body of a verb for OpenAPI, from its pydantic classes."""
+    content: dict[str, Any] = {}
+    for media in verb.reader.media:
+        if media == bodies.JSON:
+            content[media] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
+        elif media == bodies.FORM:
+            files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+            content[media] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
+        else:
+            content[media] = {"schema": {"type": "string", "format": "binary"}}
+    ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != bodies.JSON))
+    options = verb.Options.model_json_schema()["properties"]
+    parameters = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in options.items()]
+    return {"requestBody": {"required": True, "content": ordered}, "parameters": parameters}
+
+
+_INFER: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["inputs"]},
+                "example": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [0] * 784}]},
+            }
+        },
+    }
+}

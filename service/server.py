@@ -1,0 +1,166 @@
+"""One process that listens: uvicorn with limits on headers and connections, and a SIGTERM that loses nothing.
+
+Knows uvicorn's server and its httptools protocol (pinned in pyproject.toml, tested against a real process); knows the app only
+as an app with a registry. Body limits are in `routes`, because they need the route; several processes are in `workers`.
+"""
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import BadRequest, HeadersTooLarge, Overloaded, RequestTimeout, ServiceError, UriTooLong
+from service.settings import Settings
+
+
+class Config(uvicorn.Config):
+    """uvicorn's configuration for one worker, made from ours."""
+
+    def __init__(self, build: Callable[[Settings], FastAPI], settings: Settings) -> None:
+        """`build(settings)` makes the app, in the process that serves it."""
+        super().__init__(
+            partial(build, settings),
+            factory=True,
+            http=Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=settings.keep_alive_s,
+            timeout_graceful_shutdown=round(settings.drain_s),
+        )
+        self.settings = settings
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with bounds on the request line and headers, in size, number and time."""
+
+    config: Config
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settings = self.config.settings
+        self._header_bytes = 0
+        self.waiting_since: float | None = None
+        """When a request's first byte is awaited or its headers are incomplete: since when. None while one is answered."""
+
+    def connection_made(self, transport: Any) -> None:  # a transport of uvloop or of asyncio
+        super().connection_made(transport)
+        self.waiting_since = time.monotonic()
+        if len(self.connections) > self.settings.max_connections:
+            self.refuse(Overloaded(f"{self.settings.max_connections} connections are open already."))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._header_bytes = 0
+        self.waiting_since = time.monotonic()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self.settings.max_uri_bytes:
+            self.refuse(UriTooLong(f"The path and query are longer than {self.settings.max_uri_bytes} bytes."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self.settings.max_header_bytes or len(self.headers) >= self.settings.max_header_count:
+            limits = f"{self.settings.max_header_bytes} bytes and {self.settings.max_header_count} headers"
+            self.refuse(HeadersTooLarge(f"The headers are larger than {limits}."))
+            return
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self.waiting_since = None
+        if not self.transport.is_closing():
+            super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        # httptools hands a header over when it is whole: one that never ends is bounded here
+        if self.waiting_since is not None and not self.transport.is_closing():
+            self._header_bytes += 0 if self.headers else len(data)
+            if self._header_bytes > self.settings.max_header_bytes + self.settings.max_uri_bytes:
+                self.refuse(HeadersTooLarge(f"The headers are larger than {self.settings.max_header_bytes} bytes."))
+
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():  # ours was sent already
+            self.refuse(BadRequest(msg))
+
+    def has_waited(self, since: float) -> bool:
+        """Whether headers have been awaited since before `since` (monotonic seconds)."""
+        return self.waiting_since is not None and self.waiting_since < since
+
+    def refuse(self, error: ServiceError) -> None:
+        """Answer below the app, with its error body, and close."""
+        body = orjson.dumps({"error": error.message, "code": error.code, "request_id": ""})
+        retry = b"retry-after: %d\r\n" % error.retry_after_s if error.retry_after_s else b""
+        head = b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
+        self.transport.write(head % (error.status, len(body), retry) + body)
+        self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, that says 'not ready' before it stops listening."""
+
+    config: Config
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._settings = config.settings
+        self._stop_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        """The first signal drains, the second one exits at once."""
+        self._captured_signals.append(sig)
+        if self._stop_at is not None:
+            self.force_exit = self.should_exit = True
+            return
+        delay = self._settings.drain_delay_s if sig == signal.SIGTERM else 0.0  # nobody routes around a Ctrl-C
+        self._stop_at = time.monotonic() + delay
+        self.config.loaded_app.state.registry.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        if counter % 10 == 0:
+            self._close_slow()
+        return await super().on_tick(counter)
+
+    def _close_slow(self) -> None:
+        limit_s = self._settings.header_timeout_s
+        oldest = time.monotonic() - limit_s
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol) and connection.has_waited(oldest):
+                connection.refuse(RequestTimeout(f"The headers took longer than {limit_s:g} s to arrive."))
+
+
+def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
+    """A bound socket; `shared` ones may stand beside others of ours on the same port. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def run(build: Callable[[Settings], FastAPI], settings: Settings, listener: socket.socket) -> None:
+    """Serve on `listener` until told to stop."""
+    Server(Config(build, settings)).run([listener])

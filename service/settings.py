@@ -1,0 +1,77 @@
+"""The one reader of the environment: every `MODELYARD_*` variable, its default and its bounds.
+
+Built once in `__main__` and handed down. Knows no other module; nothing else in the service reads the environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """The service's settings. Each field is the variable `MODELYARD_<FIELD>`; its description stands in the README."""
+
+    model_config = SettingsConfigDict(env_prefix="MODELYARD_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one and logs it")
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port")
+    threads: int = Field(0, ge=0, le=256, description="batches a model may run at once in one worker; 0: cores / workers")
+    models_dir: Path = Field(Path("models"), description="the repository: `<name>/<version>/manifest.json`")
+    provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
+    versions: Count = Field(2, description="how many of a model's newest good versions are served")
+    reload_s: Seconds = Field(1.0, description="seconds between two looks at the repository")
+    retry_s: Seconds = Field(30.0, description="seconds before a refused version is tried again")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    access_log: bool = Field(True, description="one log line a request")
+
+    max_body_bytes: Bytes = Field(10 * 2**20, description="request body (413)")
+    max_header_bytes: Bytes = Field(32 * 2**10, description="request line and headers together (431)")
+    max_header_count: Count = Field(100, description="headers of one request (431)")
+    max_uri_bytes: Bytes = Field(8 * 2**10, description="path and query (414)")
+    header_timeout_s: Seconds = Field(10.0, description="seconds to send the headers (408)")
+    body_timeout_s: Seconds = Field(30.0, description="seconds to send the body (408)")
+    keep_alive_s: Count = Field(15, description="seconds an idle connection is kept")
+    max_connections: Count = Field(1000, description="open connections per worker (503)")
+    max_json_depth: Count = Field(64, description="nesting of a JSON body (400)")
+    max_form_fields: int = Field(8, ge=0, description="fields of a form beside its files (400)")
+    max_items: Count = Field(32, description="pictures or texts in one request (413)")
+    max_rows: Count = Field(1024, description="rows of one tensor request (413)")
+    max_rank: Count = Field(8, description="axes of one tensor (400)")
+    max_elements: Count = Field(4_000_000, description="numbers in one tensor (413)")
+    max_pixels: Count = Field(16_000_000, description="pixels of one picture (413)")
+    max_side: Count = Field(20_000, description="longest side of one picture, in pixels (413)")
+    max_batch: Count = Field(64, description="rows computed together")
+    max_queue: Count = Field(1024, description="rows waiting per model (503)")
+    max_queue_s: Seconds = Field(1.0, description="seconds a row may wait (503)")
+    deadline_s: Seconds = Field(30.0, description="seconds one request may take (504)")
+    drain_delay_s: float = Field(2.0, ge=0, description="seconds between 'not ready' and the closed port, after SIGTERM")
+    drain_s: Seconds = Field(25.0, description="seconds that requests in flight have to finish, after that")
+
+    @property
+    def slots(self) -> int:
+        """Batches that one model may run at the same time in this worker."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
+
+
+def share_metrics(folder: str) -> None:
+    """Make the processes that this one starts write their metrics to `folder`, where any of them can sum them up."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # noqa: TID251 - this is the module that the rule names
+
+
+def shares_metrics() -> bool:
+    """Whether this process is one of several that share their metrics."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ  # noqa: TID251 - this is the module that the rule names
+
+
+def colours() -> bool:
+    """Whether a person is reading the log on a terminal."""
+    return sys.stderr.isatty()

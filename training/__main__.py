@@ -1,0 +1,195 @@
+"""The command line: `python -m training train|evaluate|summary|list`. Options come from each room's `Config`.
+
+Knows which function does what; computes nothing. An error that the user can mend is one line and exit code 1; a gate's refusal
+is exit code 3.
+"""
+
+import dataclasses
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from service.manifest import VERSION
+from training import layers, pipeline, publish
+from training.pipeline import Options
+from training.room import Room, TrainingError, rooms
+from training.settings import Settings
+
+FAILED, USAGE, REFUSED, STOPPED = 1, 2, 3, 130
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a published version's ONNX graph on the held-out test rows."""
+
+    # NAME or NAME:VERSION; the newest version where none is given.
+    model: Annotated[str, tyro.conf.Positional]
+    # End with one line of JSON.
+    json: bool = False
+    # Your own data, where it was trained on that.
+    data: Path | None = None
+    # A folder that has the public data already.
+    data_dir: Path | None = None
+    # Where versions are published.
+    models_dir: Path | None = None
+
+    def run(self, console: Console) -> int:
+        name, _, version = self.model.partition(":")
+        if version and not VERSION.fullmatch(version):
+            raise TrainingError(f"The version {version!r} is no whole number from 1.")
+        options = Options(data=self.data, data_dir=self.data_dir, models_dir=self.models_dir)
+        manifest, found, _ = pipeline.evaluate(name, int(version) if version else None, rooms(), options, console)
+        title = f"{manifest.name} {manifest.version}"
+        for heading, lines in found.tables.items():
+            console.print(_table(f"{title}, {heading}", lines))
+        console.print(_table(title, [{"score": key, "test": value} for key, value in found.values.items()]))
+        if self.json:
+            print(json.dumps({"model": manifest.name, "version": manifest.version, "scores": found.values, **found.tables}))
+        return 0
+
+
+@dataclass(frozen=True)
+class List:
+    """Show the models, their versions, scores, sizes and dates."""
+
+    # Where versions are published.
+    models_dir: Path | None = None
+
+    def run(self, console: Console) -> int:
+        models_dir = self.models_dir or Settings().models_dir
+        lines = []
+        names = sorted(path.name for path in models_dir.iterdir() if path.is_dir()) if models_dir.is_dir() else []
+        for name in names:
+            for version in publish.versions(models_dir, name):
+                manifest, _ = publish.read(models_dir, name, version)
+                size = sum(file.size_bytes for file in manifest.files.values())
+                lines.append(
+                    {
+                        "model": name,
+                        "version": version,
+                        "family": manifest.family,
+                        manifest.gate: manifest.scores[manifest.gate],
+                        "parameters": f"{manifest.training.parameters:,}",
+                        "kB": f"{size / 1000:,.0f}",
+                        "trained": manifest.training.finished.strftime("%Y-%m-%d %H:%M"),
+                        "seconds": f"{manifest.training.seconds:.0f}",
+                        "source": manifest.source.name,
+                    }
+                )
+        if not lines:
+            raise TrainingError(f"No models are in {models_dir}.")
+        console.print(_table("", lines))
+        return 0
+
+
+def _table(title: str, lines: list[dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        numeric = all(isinstance(line.get(column, 0), int | float) for line in lines)
+        table.add_column(column, justify="right" if numeric else "left")
+    for line in lines:
+        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in map(line.get, columns)))
+    return table
+
+
+def _train(family: str, room: Room) -> type:
+    """The `train FAMILY` command: the common options, then the room's own."""
+
+    def run(self: Any, console: Console) -> int:
+        outcome = pipeline.train(family, room, self.config, self.options, console)
+        return REFUSED if outcome.refusal and not outcome.folder and self.options.publish else 0
+
+    fields = [
+        ("options", tyro.conf.OmitArgPrefixes[Options]),
+        ("config", _flat(room)),
+    ]
+    return dataclasses.make_dataclass("Train", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
+
+
+def _summary(family: str, room: Room) -> type:
+    """The `summary FAMILY` command."""
+
+    def run(self: Any, console: Console) -> int:
+        torch.manual_seed(0)
+        found = layers.layers(*room.sample(self.config))
+        table = Table(box=None, pad_edge=False)
+        for column in ("layer", "kind", "output", "parameters", "count"):
+            table.add_column(column, justify="right" if column == "parameters" else "left")
+        for layer in found:
+            output = " x ".join(map(str, layer.output))
+            table.add_row(layer.path, layer.kind, output, f"{layer.parameters:,}" if layer.parameters else "", layer.count)
+        console.print(table)
+        console.print(f"{family}: {sum(layer.parameters for layer in found):,} parameters")
+        return 0
+
+    fields = [("config", _flat(room))]
+    return dataclasses.make_dataclass("Summary", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
+
+
+def _flat(room: Room) -> Any:
+    """The room's Config, its fields as options without a prefix."""
+    config: Any = room.Config
+    return tyro.conf.OmitArgPrefixes[config]  # type: ignore[misc]  # a marker that mypy cannot see through
+
+
+def _first(room: Room) -> str:
+    return (room.__doc__ or "").split("\n")[0]
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its exit code."""
+    found = rooms()
+    commands = {
+        "train": {family: _train(family, room) for family, room in found.items()},
+        "summary": {family: _summary(family, room) for family, room in found.items()},
+    }
+    alone: dict[str, Any] = {"evaluate": Evaluate, "list": List}
+    console = Console(stderr=True) if "--json" in arguments else Console()
+    command = arguments[0] if arguments else "--help"
+    # SIGTERM as Ctrl-C: the checkpoint of the last epoch is there, and half-written folders are taken away
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if command in alone:
+        kind, program, rest = alone[command], command, arguments[1:]
+    elif command in commands and arguments[1:2] and arguments[1] in found:
+        kind, program, rest = commands[command][arguments[1]], f"{command} {arguments[1]}", arguments[2:]
+    else:
+        print(_usage(found))
+        return 0 if command in ("--help", "-h", "help") else USAGE
+    try:
+        return int(tyro.cli(kind, prog=f"python -m training {program}", args=rest).run(console))
+    except TrainingError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename or 'A file'}: {error.strerror or error}.")
+    except KeyboardInterrupt:
+        _fail("stopped; the same command with --resume goes on.")
+        return STOPPED
+
+
+def _usage(found: dict[str, Room]) -> str:
+    return f"""usage: python -m training COMMAND …
+
+  train FAMILY      train, export, check and publish a version
+  summary FAMILY    the layers of its network
+  evaluate NAME     score a published version on held-out rows
+  list              what is published
+
+families: {", ".join(found)}; each command takes --help"""
+
+
+def _fail(sentence: str) -> int:
+    sys.stderr.write(f"modelyard: {sentence}\n")
+    return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

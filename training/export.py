@@ -1,0 +1,134 @@
+"""A network to an ONNX graph that answers like it: export, parity, golden. The only file here that knows ONNX and onnxruntime.
+
+Knows no family. The graph is one file without external data, without the exporter's notes on where the sources lie, and its
+answers are compared with PyTorch's on real rows, together and one by one, before anybody sees it.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+
+from service.golden import Arrays, Golden
+from service.manifest import ONNX_DATATYPES, GraphSpec, TensorSpec
+from training.room import Export, Predict, TrainingError
+
+PARITY = 1e-4
+"""Largest absolute difference between ONNX and PyTorch that is let through."""
+GOLDEN_ROWS = 16
+RUN_ROWS = 250
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A graph and the proof that it answers like its network."""
+
+    graph: bytes
+    spec: GraphSpec
+    golden: Golden
+    parity: float
+
+
+def export(wanted: Export, rows: Arrays, file: str = "model.onnx") -> Exported:
+    """The graph of `wanted`, compared on `rows` (real ones, the first are recorded). Raises TrainingError on disparity."""
+    module = wanted.module.cpu().eval()
+    graph = _onnx(module, wanted)
+    predict = open_graph(graph)
+    checked = {name: rows[name] for name in wanted.inputs}
+    reference = Golden(checked, _torch(module, wanted, checked))
+    parity = reference.difference(predict)
+    if not parity <= PARITY:
+        raise TrainingError(f"The ONNX graph differs from PyTorch by {parity:.3g}; at most {PARITY:g} is let through.")
+    golden = Golden(
+        {name: array[:GOLDEN_ROWS] for name, array in reference.inputs.items()},
+        {name: array[:GOLDEN_ROWS] for name, array in reference.outputs.items()},
+    )
+    return Exported(graph, _spec(graph, file), golden, parity)
+
+
+def _torch(module: torch.nn.Module, wanted: Export, rows: Arrays) -> Arrays:
+    with torch.inference_mode():
+        answer = module(*(torch.from_numpy(rows[name]) for name in wanted.inputs))
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return {name: part.numpy() for name, part in zip(wanted.outputs, parts, strict=True)}
+
+
+def _onnx(module: torch.nn.Module, wanted: Export) -> bytes:
+    """The bytes of the graph; the first axis of everything is `batch`."""
+    shapes = tuple({0: "batch", **wanted.axes.get(name, {})} for name in wanted.inputs)
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(wanted.inputs.values()),
+            input_names=list(wanted.inputs),
+            output_names=list(wanted.outputs),
+            dynamic_shapes=shapes,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch.onnx gave no program.")
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # stack traces, with the paths of this machine
+    graph = program.model_proto
+    graph.producer_name, graph.producer_version, graph.doc_string = "modelyard", "", wanted.summary
+    onnx.checker.check_model(graph, full_check=True)
+    data: bytes = graph.SerializeToString(deterministic=True)
+    return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks of packages that are not needed and of its own future; neither is news to whoever trains."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _session(graph: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def open_graph(graph: bytes) -> Predict:
+    """The graph as something to ask: arrays in, arrays out, any number of rows."""
+    session = _session(graph)
+    names = [output.name for output in session.get_outputs()]
+
+    def predict(arrays: Arrays) -> Arrays:
+        rows = next(iter(arrays.values())).shape[0]
+        parts = [
+            session.run(names, {name: array[start : start + RUN_ROWS] for name, array in arrays.items()})
+            for start in range(0, rows, RUN_ROWS)
+        ]
+        return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+
+    return predict
+
+
+def _spec(graph: bytes, file: str) -> GraphSpec:
+    session = _session(graph)
+
+    def tensors(nodes: list[ort.NodeArg]) -> tuple[TensorSpec, ...]:
+        return tuple(TensorSpec(name=node.name, datatype=ONNX_DATATYPES[node.type], shape=tuple(node.shape)) for node in nodes)
+
+    return GraphSpec(file=file, inputs=tensors(session.get_inputs()), outputs=tensors(session.get_outputs()))
+
+
+def runtime_version() -> str:
+    """Onnxruntime's version, for provenance."""
+    return str(ort.__version__)

@@ -1,0 +1,338 @@
+"""Pictures to labels: trains what `service/families/classifier.py` serves.
+
+Task: one label for each picture. Source: MNIST (LeCun, Cortes and Burges), or `--data DIR` with one folder a class.
+Architectures: `book`, the convnet of Chollet, "Deep Learning with Python" (2nd ed. 2021, chapter 8); `deep`, with convolutions
+repeated before each pooling (Simonyan and Zisserman 2014); `residual`, with skip connections and 1x1 bottlenecks (He et al.
+2015); `dense`, the fully connected baseline. Expected on MNIST's test set and time on 2 cores: see the README's table.
+
+The graph: `image` (uint8, batch x height x width x channels) -> `probabilities` (float32, batch x classes).
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from service.golden import Arrays
+from service.images import Preparation
+from service.manifest import Source
+from training import plots, scores, sources
+from training.room import Batch, Data, Export, Predict, Scores, Shape, Sources, TrainingError
+
+name = "digits"
+gate = "accuracy"
+tolerance = 0.01
+RATES = {"residual": 0.01, "book": 0.003, "deep": 0.005, "dense": 0.002}
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a classifier is trained. The defaults are what the shipped `digits` was trained with."""
+
+    # Which network.
+    architecture: Literal["residual", "book", "deep", "dense"] = "residual"
+    # Passes over the training rows.
+    epochs: int = 28
+    # Rows in one step.
+    batch_size: int = 128
+    # Peak rate of AdamW; the architecture's own where none is given.
+    learning_rate: float | None = None
+    # Decoupled weight decay (Loshchilov and Hutter 2019), not on biases and norms.
+    weight_decay: float = 0.05
+    # How the rate changes.
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    # Keep a moving average of the weights instead of the last ones.
+    average: bool = True
+    # Rotate, shift, scale, shear and bend the training pictures.
+    augment: bool = True
+    # Mirror half of the training pictures; for photographs, not for writing.
+    flip: bool = False
+    # Share of the target spread over all labels.
+    label_smoothing: float = 0.05
+    # Share of the last features left out in a step.
+    dropout: float = 0.1
+    # Channels of the residual network's first block.
+    width: int = 32
+    # Arithmetic of the matrix products while training; the graph is float32.
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    # Height and width in pixels: 28 for MNIST, 64 for your own pictures where none is given.
+    image_size: int | None = None
+    # 1 gray, 3 colour: 1 for MNIST, 3 for your own pictures where none is given.
+    channels: Literal[1, 3] | None = None
+    # How pictures become the network's: `digit` for MNIST, `plain` for your own where none is given.
+    prepare: Literal["digit", "plain"] | None = None
+    # Of the training rows, held out to watch training and to calibrate.
+    validation_share: float = 0.05
+    # Of your own pictures, held out to report on.
+    test_share: float = 0.15
+    # Of everything random.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """The rate that suits the architecture, where none was given."""
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", RATES[self.architecture])
+
+
+def data(config: Config, origin: Sources) -> Data:
+    """MNIST's own test split, or shares of the user's pictures; validation rows cut from the rest by seed."""
+    if origin.own is None:
+        return _mnist(config, origin)
+    size, channels = config.image_size or 64, config.channels or 3
+    preparation = Preparation(mode=config.prepare or "plain", height=size, width=size, channels=channels)
+    folder = sources.folder(origin.own, preparation, least=5)
+    train, validation, test = sources.split(folder.targets, (config.validation_share, config.test_share), config.seed)
+    rows = {"train": len(train), "validation": len(validation), "test": len(test)}
+    parts = [_split(folder.pixels[index], folder.targets[index]) for index in (train, validation, test)]
+    return _data(parts, folder.source(rows), preparation, folder.labels)
+
+
+def _mnist(config: Config, origin: Sources) -> Data:
+    if config.image_size not in (None, 28) or config.channels not in (None, 1):
+        raise TrainingError("MNIST's pictures are 28 x 28 gray; leave --image-size and --channels out.")
+    files = origin.public("mnist")
+    pixels = sources.idx(files["train-images-idx3-ubyte"])[..., np.newaxis]
+    targets = sources.idx(files["train-labels-idx1-ubyte"]).astype(np.int64)
+    train, validation = sources.split(targets, (config.validation_share,), config.seed)
+    test = _split(
+        sources.idx(files["t10k-images-idx3-ubyte"])[..., np.newaxis],
+        sources.idx(files["t10k-labels-idx1-ubyte"]).astype(np.int64),
+    )
+    labels = tuple(str(digit) for digit in range(10))
+    rows = {"train": len(train), "validation": len(validation), "test": len(test["label"])}
+    source = sources.fingerprint("MNIST", files.values(), rows)
+    preparation = Preparation(mode=config.prepare or "digit", height=28, width=28, channels=1)
+    parts = [*(_split(pixels[index], targets[index]) for index in (train, validation)), test]
+    return _data(parts, source, preparation, labels)
+
+
+def _split(pixels: Any, targets: Any) -> Arrays:
+    return {"image": np.ascontiguousarray(pixels), "label": targets}
+
+
+def _data(parts: list[Arrays], source: Source, preparation: Preparation, labels: tuple[str, ...]) -> Data:
+    train, validation, test = parts
+    sizes = {"height": preparation.height, "width": preparation.width, "channels": preparation.channels}
+    shape = {**sizes, "classes": len(labels)}
+    return Data(train, validation, test, source, shape, labels, preparation.model_dump())
+
+
+# The networks: (batch, channels, height, width) in 0..1 -> logits (batch, classes)
+
+
+class Residual(nn.Module):
+    """x + f(x); a 1x1 convolution brings x along where the depth or the size changes. `bottleneck` narrows f inside."""
+
+    def __init__(self, depth_in: int, depth_out: int, *, stride: int = 1, bottleneck: int = 0) -> None:
+        super().__init__()
+        if bottleneck:
+            self.body = nn.Sequential(
+                *_conv(depth_in, bottleneck, 1), nn.ReLU(),
+                *_conv(bottleneck, bottleneck, 3, stride), nn.ReLU(),
+                *_conv(bottleneck, depth_out, 1),
+            )  # fmt: skip
+        else:
+            self.body = nn.Sequential(*_conv(depth_in, depth_out, 3, stride), nn.ReLU(), *_conv(depth_out, depth_out, 3))
+        same = depth_in == depth_out and stride == 1
+        self.skip = nn.Identity() if same else nn.Sequential(*_conv(depth_in, depth_out, 1, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.skip(x))
+
+
+class MeanMaxPool(nn.Module):
+    """(batch, c, h, w) -> (batch, 2 c): the mean and the maximum of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
+
+
+def _conv(depth_in: int, depth_out: int, kernel: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    """A convolution and its norm; the norm has the bias."""
+    return nn.Conv2d(depth_in, depth_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(depth_out)
+
+
+def network(config: Config, shape: Shape) -> nn.Module:
+    """The architecture, for this size, depth and number of classes."""
+    build = {"residual": _residual, "book": _book, "deep": _deep, "dense": _dense}[config.architecture]
+    if min(shape["height"], shape["width"]) < 18:
+        raise TrainingError(f"Pictures of {shape['height']} x {shape['width']} are too small; expected 18 pixels or more.")
+    return build(config, shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # its stub forgot it
+
+
+def sample(config: Config) -> tuple[nn.Module, Tensor]:
+    """The network for MNIST's sizes, or those of the configuration, and one picture of zeros."""
+    size, channels = config.image_size or 28, config.channels or 1
+    sizes = {"height": size, "width": size, "channels": channels, "classes": 10}
+    return network(config, sizes), torch.zeros(1, channels, size, size)
+
+
+def _residual(config: Config, shape: Shape) -> nn.Module:
+    width = config.width
+    return nn.Sequential(
+        *_conv(shape["channels"], width, 5, 2), nn.ReLU(),
+        Residual(width, width),
+        *_conv(width, 2 * width, 3, 2), nn.ReLU(),
+        Residual(2 * width, 2 * width),
+        Residual(2 * width, 2 * width, bottleneck=width),
+        *_conv(2 * width, 3 * width, 3), nn.ReLU(),
+        MeanMaxPool(), nn.Dropout(config.dropout), nn.Linear(6 * width, shape["classes"]),
+    )  # fmt: skip
+
+
+def _book(config: Config, shape: Shape) -> nn.Module:
+    def left(size: int) -> int:
+        return ((size - 2) // 2 - 2) // 2 - 2  # three unpadded 3x3 convolutions, two poolings
+
+    return nn.Sequential(
+        nn.Conv2d(shape["channels"], 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(),
+        nn.Dropout(config.dropout), nn.Linear(64 * left(shape["height"]) * left(shape["width"]), 64), nn.ReLU(),
+        nn.Dropout(config.dropout), nn.Linear(64, shape["classes"]),
+    )  # fmt: skip
+
+
+def _deep(config: Config, shape: Shape) -> nn.Module:
+    return nn.Sequential(
+        *_conv(shape["channels"], 32, 3), nn.ReLU(), *_conv(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        *_conv(32, 64, 3), nn.ReLU(), *_conv(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        *_conv(64, 96, 3), nn.ReLU(), *_conv(96, 96, 3), nn.ReLU(),
+        MeanMaxPool(), nn.Dropout(config.dropout), nn.Linear(192, shape["classes"]),
+    )  # fmt: skip
+
+
+def _dense(config: Config, shape: Shape) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(shape["channels"] * shape["height"] * shape["width"], 512), nn.ReLU(),
+        nn.Dropout(config.dropout), nn.Linear(512, 256), nn.ReLU(),
+        nn.Dropout(config.dropout), nn.Linear(256, shape["classes"]),
+    )  # fmt: skip
+
+
+# A step
+
+
+def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
+    """Cross-entropy of one batch, augmented where wanted."""
+    pixels = _scaled(batch["image"])
+    if config.augment:
+        pixels = _augmented(pixels, flip=config.flip)
+    logits = network(pixels.contiguous(memory_format=torch.channels_last))
+    return F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+
+
+def _scaled(image: Tensor) -> Tensor:
+    """Raw pixels (batch, height, width, channels) to (batch, channels, height, width) in 0..1."""
+    return image.permute(0, 3, 1, 2).float() / 255
+
+
+def _augmented(pixels: Tensor, *, flip: bool) -> Tensor:
+    """Each picture moved by its own random affine map and bent by a smooth random field (Simard et al. 2003)."""
+    rows, device = pixels.shape[0], pixels.device
+
+    def within(most: float) -> Tensor:
+        return (torch.rand(rows, device=device) * 2 - 1) * most
+
+    turn, shear = within(math.radians(13)), within(0.18)
+    wide, high = 1 + within(0.12), 1 + within(0.12)
+    if flip:
+        wide = wide * (1 - 2 * torch.randint(0, 2, (rows,), device=device))
+    right, down = within(2 / 14), within(2 / 14)  # 2 of 28 pixels; a grid is 2 wide
+    cos, sin = turn.cos(), turn.sin()
+    first = torch.stack([cos * wide, -sin * high + shear, right], 1)
+    second = torch.stack([sin * wide, cos * high, down], 1)
+    grid = F.affine_grid(torch.stack([first, second], 1), list(pixels.shape), align_corners=False)
+    knots = torch.randn(rows, 2, 7, 7, device=device) * (0.7 / 14)
+    field = F.interpolate(knots, size=pixels.shape[2:], mode="bicubic", align_corners=False)
+    return F.grid_sample(pixels, grid + field.permute(0, 2, 3, 1), align_corners=False)
+
+
+# What is exported, and how good it is
+
+
+class Deployed(nn.Module):
+    """Raw pixels in, calibrated probabilities out."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.network(_scaled(image)) / self.temperature
+        return logits.softmax(1)
+
+
+def export(network: nn.Module, data: Data, config: Config) -> Export:
+    """The network behind its scaling and in front of its softmax, whose temperature is chosen on the validation rows."""
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        rows = torch.from_numpy(data.validation["image"]).to(device)
+        logits = torch.cat([network(_scaled(part)) for part in torch.split(rows, 500)]).float().cpu().numpy()
+    return Export(
+        module=Deployed(network, scores.temperature(data.validation["label"], logits)),
+        inputs={"image": torch.from_numpy(data.test["image"][:2])},
+        outputs=("probabilities",),
+        summary=f"Which of {len(data.labels)} labels a picture shows ({config.architecture} network, {data.source.name})",
+        limits={key: data.shape[key] for key in ("height", "width", "channels")},
+    )
+
+
+def evaluate(predict: Predict, split: Arrays, labels: tuple[str, ...]) -> Scores:
+    """Accuracy, log loss and calibration; precision and recall by label."""
+    probabilities = predict({"image": split["image"]})["probabilities"].astype(np.float64)
+    truth = split["label"].astype(np.int64)
+    counts = scores.confusion(truth, probabilities.argmax(1), len(labels))
+    precision, recall = scores.precision_recall(counts)
+    values = {
+        "accuracy": float(np.trace(counts) / counts.sum()),
+        "log_loss": scores.log_loss(truth, probabilities),
+        "calibration_error": scores.calibration_error(truth, probabilities),
+        "macro_precision": float(precision.mean()),
+        "macro_recall": float(recall.mean()),
+    }
+    by_label = [
+        {"label": label, "precision": float(precision[i]), "recall": float(recall[i]), "rows": int(counts[i].sum())}
+        for i, label in enumerate(labels)
+    ]
+    return Scores(values, {"labels": by_label}, {"confusion": counts, "probabilities": probabilities})
+
+
+def baselines(data: Data) -> dict[str, dict[str, float]]:
+    """What simpler things reach on the same test rows."""
+    train, test = data.train["label"].astype(np.int64), data.test["label"].astype(np.int64)
+    flat = [split["image"].reshape(len(split["image"]), -1).astype(np.float32) / 255 for split in (data.train, data.test)]
+    found = {"commonest label": {"accuracy": float((test == np.bincount(train).argmax()).mean())}}
+    if flat[0].shape[1] <= 4096:
+        accuracy = scores.linear_accuracy(flat[0], train, flat[1], test, len(data.labels))
+        found["linear model"] = {"accuracy": accuracy}
+    return found
+
+
+def statistics(data: Data) -> dict[str, Any]:
+    """Of the training rows, to compare what comes in with: deciles of a picture's mean, and the share of each label."""
+    means = data.train["image"].reshape(len(data.train["image"]), -1).mean(1)
+    shares = np.bincount(data.train["label"].astype(np.int64), minlength=len(data.labels)) / len(means)
+    deciles = [round(float(value), 3) for value in np.quantile(means, np.linspace(0, 1, 11))]
+    return {
+        "mean_pixel_deciles": deciles,
+        "label_shares": dict(zip(data.labels, shares.round(5).tolist(), strict=True)),
+    }
+
+
+def draw(found: Scores, split: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+    """`confusion.png` and `mistakes.png`."""
+    probabilities, truth = found.arrays["probabilities"], split["label"].astype(np.int64)
+    answers = probabilities.argmax(1)
+    wrong = np.flatnonzero(answers != truth)
+    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:48]
+    captions = [f"{labels[truth[i]]} → {labels[answers[i]]}  {probabilities[i].max():.2f}" for i in worst]
+    return [
+        plots.confusion(found.arrays["confusion"].astype(np.int64), labels, folder / "confusion.png"),
+        plots.mistakes(split["image"][worst], captions, folder / "mistakes.png", wrong=len(wrong), total=len(truth)),
+    ]

@@ -1,0 +1,202 @@
+"""The training loop: epochs of steps with Lightning Fabric, the only file that knows it. Knows no family.
+
+Averages the weights as it goes (an exponential moving average over the last twentieth of the steps: Polyak and Juditsky 1992,
+as in Izmailov et al. 2018), changes the rate in one cycle (Smith and Topin 2018), and leaves a checkpoint after each epoch.
+The order of rows, dropout and augmentation are seeded by (seed, epoch) and everything else is in the checkpoint, so that a
+killed run that is resumed ends with the same weights on the same machine.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from service.golden import Arrays
+from training.checkpoint import Checkpoint
+from training.room import Data, Predict, Recipe, Room, Scores, TrainingError
+from training.run import Run
+
+AVERAGED_SHARE = 0.05
+"""Of all steps: the time constant of the weights' average."""
+CHECK_EVERY = 50
+"""Steps between two looks at whether the loss is still a number."""
+EVALUATED_ROWS = 500
+
+
+@dataclass
+class _State:
+    """All that changes while training."""
+
+    network: nn.Module
+    averaged: AveragedModel
+    optimizer: torch.optim.Optimizer
+    scheduler: LRScheduler
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best(self) -> nn.Module:
+        """The network to keep."""
+        module: nn.Module = self.averaged.module
+        return module
+
+
+def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
+    """Train, or go on from the run's checkpoint; the network to export, on the CPU. Raises TrainingError."""
+    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(config))
+    torch.manual_seed(config.seed)
+    train = {name: torch.from_numpy(array) for name, array in data.train.items()}
+    rows = next(iter(train.values())).shape[0]
+    steps = max(1, rows // config.batch_size)
+    state = _begin(room.network(config, data.shape), config, steps)
+    if checkpoint := run.checkpoint():
+        _restore(state, checkpoint)
+    network, optimizer = fabric.setup(state.network, state.optimizer)
+    state.averaged.to(fabric.device)
+    spent_s = sum(epoch["seconds"] for epoch in state.history)
+    with run.progress(config.epochs * steps, len(state.history) * steps) as advance:
+        for epoch in range(len(state.history), config.epochs):
+            begun = time.perf_counter()
+            torch.manual_seed(_epoch_seed(config.seed, epoch))
+            batches = _batches(train, min(config.batch_size, rows), steps, fabric.device)
+            loss = _epoch(lambda batch: room.step(network, batch, config), fabric, state, optimizer, batches, advance)
+            scores = _validate(room, state, data, config, fabric.device)
+            row = {
+                "epoch": epoch + 1,
+                "train_loss": loss,
+                **scores.values,
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "seconds": time.perf_counter() - begun,
+            }
+            state.history.append(row)
+            run.record(row, _save(state))
+            spent_s += row["seconds"]
+    return state.best.to("cpu").eval()
+
+
+def _precision(config: Recipe) -> Any:
+    return {"bfloat16": "bf16-mixed", "float32": "32-true"}[config.precision]
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63
+
+
+def _begin(network: nn.Module, config: Recipe, steps: int) -> _State:
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+    others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},  # norms and biases are not shrunk
+        ],
+        lr=config.learning_rate,
+        fused=True,
+    )
+    total = config.epochs * steps
+    scheduler: LRScheduler
+    if config.schedule == "one-cycle":
+        scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=max(2, total), pct_start=0.25)
+    else:
+        scheduler = LambdaLR(optimizer, lambda _: 1.0)
+    decay = 1 - 1 / max(1.0, AVERAGED_SHARE * total) if config.average else 0.0
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return _State(network, averaged, optimizer, scheduler)
+
+
+def _batches(train: dict[str, Tensor], batch_size: int, steps: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    rows = next(iter(train.values())).shape[0]
+    order = torch.randperm(rows)
+    for start in range(0, steps * batch_size, batch_size):
+        index = order[start : start + batch_size]
+        yield {name: tensor[index].to(device, non_blocking=True) for name, tensor in train.items()}
+
+
+def _epoch(
+    loss_of: Callable[[dict[str, Tensor]], Tensor],
+    fabric: Fabric,
+    state: _State,
+    optimizer: Any,
+    batches: Iterator[dict[str, Tensor]],
+    advance: Callable[[int, str], None],
+) -> float:
+    """One pass; the mean loss. Raises TrainingError when the loss is no number any more."""
+    state.network.train()
+    total, steps = torch.zeros((), device=fabric.device), 0
+    for batch in batches:
+        optimizer.zero_grad()
+        loss = loss_of(batch)
+        fabric.backward(loss)
+        optimizer.step()
+        state.scheduler.step()
+        state.averaged.update_parameters(state.network)
+        total += loss.detach()
+        steps += 1
+        if steps % CHECK_EVERY == 0:
+            _check(total.item(), state)
+            advance(CHECK_EVERY, f"loss {total.item() / steps:.4f}")
+    _check(total.item(), state)
+    advance(steps % CHECK_EVERY, f"loss {total.item() / steps:.4f}")
+    return total.item() / steps
+
+
+def _check(loss: float, state: _State) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"The loss became {loss} in epoch {len(state.history) + 1}; try a lower --learning-rate or --precision float32."
+        )
+
+
+def _validate(room: Room, state: _State, data: Data, config: Recipe, device: torch.device) -> Scores:
+    return room.evaluate(predict_with(room, state.best, data, config, device), data.validation, data.labels)
+
+
+def predict_with(room: Room, network: nn.Module, data: Data, config: Recipe, device: torch.device) -> Predict:
+    """The network as it will be exported, asked in batches: arrays in, arrays out."""
+    network.eval()
+    export = room.export(network, data, config)
+    module = export.module.to(device).eval()
+
+    def predict(arrays: Arrays) -> Arrays:
+        parts: list[tuple[Tensor, ...]] = []
+        rows = next(iter(arrays.values())).shape[0]
+        with torch.inference_mode():
+            for start in range(0, rows, EVALUATED_ROWS):
+                batch = [torch.from_numpy(arrays[name][start : start + EVALUATED_ROWS]).to(device) for name in export.inputs]
+                answer = module(*batch)
+                parts.append(answer if isinstance(answer, tuple) else (answer,))
+        return {name: torch.cat([part[index] for part in parts]).cpu().numpy() for index, name in enumerate(export.outputs)}
+
+    return predict
+
+
+def _save(state: _State) -> Checkpoint:
+    tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
+    tensors |= {f"averaged.{name}": tensor for name, tensor in state.averaged.state_dict().items()}
+    optimizer = state.optimizer.state_dict()
+    for index, values in optimizer["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in values.items()}
+    scheduler = {key: value for key, value in state.scheduler.state_dict().items() if key != "lr_lambdas"}
+    return Checkpoint(tensors, {"history": state.history, "groups": optimizer["param_groups"], "scheduler": scheduler})
+
+
+def _restore(state: _State, checkpoint: Checkpoint) -> None:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(prefix)}
+
+    state.network.load_state_dict(part("network."))
+    state.averaged.load_state_dict(part("averaged."))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in part("optimizer.").items():
+        index, _, key = name.partition(".")
+        moments.setdefault(int(index), {})[key] = tensor
+    state.optimizer.load_state_dict({"state": moments, "param_groups": checkpoint.values["groups"]})
+    scheduler = state.scheduler.state_dict()
+    state.scheduler.load_state_dict({**scheduler, **checkpoint.values["scheduler"]})
+    state.history.extend(checkpoint.values["history"])

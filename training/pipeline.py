@@ -1,0 +1,262 @@
+"""From data to a published version: fit, export, parity, scores of the graph, the gate, publish. Knows no family by name."""
+
+import dataclasses
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from safetensors.torch import save
+from torch import nn
+
+from service.golden import Arrays
+from service.manifest import GOLDEN, NAME, File, Manifest, Training, sha256
+from service.manifest import Golden as Recorded
+from training import export, loop, plots, publish
+from training.checkpoint import replace
+from training.export import Exported
+from training.publish import Verdict
+from training.room import Data, Export, Room, Scores, TrainingError
+from training.run import METRICS, Run
+from training.settings import Settings
+from training.sources import Sources
+
+WEIGHTS = "weights.safetensors"
+PARITY_ROWS = 256
+LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every family's training can be told, beside its own configuration."""
+
+    # The model's name; by default the family's public one, or the name of the `--data` folder.
+    name: str | None = None
+    # Your own data instead of the public one.
+    data: Path | None = None
+    # A folder that has the public data already.
+    data_dir: Path | None = None
+    # Where versions are published.
+    models_dir: Path | None = None
+    # Where runs leave their files.
+    runs_dir: Path | None = None
+    # Go on with the newest unfinished run of these options.
+    resume: bool = False
+    # Publish even where the gate refuses.
+    force: bool = False
+    # Whether to publish at all.
+    publish: bool = True
+    # How far the score may fall below the served version's; the family's own where none is given.
+    tolerance: float | None = None
+    # Answer the family's verbs when a request names no model; as the version before where not given.
+    default: bool | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to. `folder` is None where nothing was published; `refusal` says why the gate refused."""
+
+    run: Path
+    manifest: Manifest
+    folder: Path | None
+    refusal: str
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every step of a training needs."""
+
+    family: str
+    room: Room
+    name: str
+    config: Any
+    options: Options
+    settings: Settings
+    data: Data
+    run: Run
+
+
+def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
+    """The whole way. Raises TrainingError; whatever fails, the repository stays as it was."""
+    job = _begin(family, room, config, options, console)
+    network = loop.fit(room, config, job.data, job.run)
+    replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
+    wanted = room.export(network, job.data, config)
+    exported = export.export(wanted, {key: rows[:PARITY_ROWS] for key, rows in job.data.test.items()})
+    found = room.evaluate(export.open_graph(exported.graph), job.data.test, job.data.labels)
+    pictures = _draw(job, found)
+    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **wanted.files}
+    draft = _manifest(job, wanted, exported, found, files, _training(config, network, job.run))
+    verdict = _judge(job, draft)
+    draft = _settled(job, draft, verdict)
+    folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
+    job.run.finish({"scores": found.values, "parity": exported.parity, "published": folder, "refused": verdict.refusal})
+    _report(console, draft, job.run, pictures)
+    if verdict.refusal:
+        console.print(f"[yellow]the gate refuses:[/yellow] {verdict.refusal}", highlight=False)
+    if folder:
+        console.print(f"[green]published[/green] {folder}")
+    return Outcome(job.run.folder, draft, folder, verdict.refusal)
+
+
+def _begin(family: str, room: Room, config: Any, options: Options, console: Console) -> _Job:
+    settings = _settings(options)
+    name = _name(room, options)
+    asked = {"family": family, "name": name, "data": str(options.data or ""), **dataclasses.asdict(config)}
+    origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
+    data = room.data(config, origin)
+    run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
+    console.print(f"[bold]{name}[/bold]: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}")
+    return _Job(family, room, name, config, options, settings, data, run)
+
+
+def evaluate(
+    name: str, version: int | None, rooms: dict[str, Room], options: Options, console: Console
+) -> tuple[Manifest, Scores, Data]:
+    """Scores of a published version's graph on the held-out rows that it was never trained on. Raises TrainingError."""
+    settings = _settings(options)
+    manifest, folder = publish.read(settings.models_dir, name, version)
+    if manifest.family not in rooms:
+        raise TrainingError(f"{name} is of the family '{manifest.family}'; there are {sorted(rooms)}.")
+    room = rooms[manifest.family]
+    known = {field.name for field in dataclasses.fields(room.Config)}
+    config = room.Config(**{key: value for key, value in manifest.training.config.items() if key in known})
+    data = room.data(config, Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console))
+    if data.source.sha256 != manifest.source.sha256:
+        console.print(f"[yellow]these are not the rows it was published with[/yellow] ({manifest.source.name})")
+    return manifest, _score(room, manifest, folder, data.test), data
+
+
+def _settings(options: Options) -> Settings:
+    given = {"models_dir": options.models_dir, "runs_dir": options.runs_dir}
+    return Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def _name(room: Room, options: Options) -> str:
+    name = options.name or (options.data.resolve().name.lower() if options.data else room.name)
+    if not NAME.fullmatch(name):
+        raise TrainingError(f"The name {name!r} cannot stand in an address; expected a-z, 0-9, - and _, with --name.")
+    return name
+
+
+def _counts(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in rows.items())
+
+
+def _history(run: Run) -> list[dict[str, float]]:
+    """Of all epochs, those of earlier processes included."""
+    checkpoint = run.checkpoint()
+    history: list[dict[str, float]] = checkpoint.values["history"] if checkpoint else []
+    return history
+
+
+def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
+    return room.evaluate(export.open_graph((folder / manifest.graph.file).read_bytes()), rows, manifest.labels)
+
+
+def _draw(job: _Job, found: Scores) -> list[Path]:
+    pictures = job.room.draw(found, job.data.test, job.data.labels, job.run.folder)
+    if history := _history(job.run):
+        pictures = [plots.curves(history, job.room.gate, job.run.folder / "curves.png"), *pictures]
+    return pictures
+
+
+def _training(config: Any, network: nn.Module, run: Run) -> Training:
+    return Training(
+        config=json.loads(json.dumps(dataclasses.asdict(config), default=str)),
+        seed=config.seed,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        seconds=round(sum(row["seconds"] for row in _history(run)), 1),
+        epochs=config.epochs,
+        finished=datetime.now(UTC).replace(microsecond=0),
+        code=_revision(),
+        libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
+        command="python -m training " + " ".join(sys.argv[1:]),
+    )
+
+
+def _revision() -> str:
+    """Of the code that trained, from git."""
+    root = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(  # noqa: S603 - fixed words
+            ["git", "-C", str(root), *words],  # noqa: S607 - whichever git the user has
+            capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()  # fmt: skip
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _manifest(
+    job: _Job, wanted: Export, exported: Exported, found: Scores, files: dict[str, bytes], training: Training
+) -> Manifest:
+    """Of the version to be; publishing gives it its number."""
+    own = " --data DIR" if job.options.data else ""
+    return Manifest(
+        name=job.name,
+        version=1,
+        family=job.family,
+        summary=wanted.summary,
+        graphs={"model": exported.spec},
+        files={file: File(sha256=sha256(content), size_bytes=len(content)) for file, content in files.items()},
+        labels=job.data.labels,
+        preparation=job.data.preparation,
+        golden=Recorded(rows=exported.golden.rows, tolerance=max(1e-4, 10 * exported.parity), parity=exported.parity),
+        scores={key: round(value, 6) for key, value in found.values.items()},
+        baselines=job.room.baselines(job.data),
+        evaluate=f"python -m training evaluate {job.name}:VERSION{own}",
+        gate=job.room.gate,
+        source=job.data.source,
+        statistics=job.room.statistics(job.data),
+        limits=wanted.limits,
+        training=training,
+    )
+
+
+def _judge(job: _Job, draft: Manifest) -> Verdict:
+    tolerance = job.room.tolerance if job.options.tolerance is None else job.options.tolerance
+    return publish.judge(
+        job.settings.models_dir,
+        draft,
+        tolerance,
+        lambda served, folder: _score(job.room, served, folder, job.data.test),
+    )
+
+
+def _settled(job: _Job, draft: Manifest, verdict: Verdict) -> Manifest:
+    """The manifest with what only the gate and the version before could tell."""
+    default = job.options.default
+    if default is None and verdict.parent is not None:
+        default = publish.read(job.settings.models_dir, draft.name, verdict.parent)[0].default
+    training = draft.training.model_copy(update={"forced": verdict.refusal if job.options.force else ""})
+    return draft.model_copy(update={"parent": verdict.parent, "default": bool(default), "training": training})
+
+
+def _publish(job: _Job, draft: Manifest, files: dict[str, bytes]) -> Path:
+    def numbered(version: int) -> Manifest:
+        evaluate = draft.evaluate.replace("VERSION", str(version))
+        return draft.model_copy(update={"version": version, "evaluate": evaluate})
+
+    return publish.publish(job.settings.models_dir, draft.name, files, numbered)
+
+
+def _report(console: Console, draft: Manifest, run: Run, pictures: list[Path]) -> None:
+    values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
+    console.print(f"test, ONNX graph  {values}", highlight=False)
+    for baseline, reached in draft.baselines.items():
+        console.print(f"  beside it: {baseline} {draft.gate} {reached[draft.gate]:.4f}", highlight=False)
+    console.print(
+        f"{draft.training.parameters:,} parameters, trained {draft.training.seconds:.0f} s; "
+        f"ONNX differs from PyTorch by at most {draft.golden.parity:.2g}"
+    )
+    console.print(f"run {run.folder}: {METRICS}, {', '.join(path.name for path in pictures)}")

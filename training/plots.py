@@ -1,0 +1,100 @@
+"""Pictures of a run: curves, confusion, mistakes. Knows matplotlib only; draws to files, never to a screen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+INK, ACCENT, SECOND, GRID = "#1b1f24", "#0969da", "#bc4c00", "#d0d7de"
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(color=GRID, linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def curves(history: Sequence[dict[str, float]], score: str, path: Path) -> Path:
+    """Losses and the validation score by epoch."""
+    epochs = [row["epoch"] for row in history]
+    figure = _figure(9, 3.4)
+    left, right = figure.subplots(1, 2)
+    for key, colour, name in (("train_loss", SECOND, "training loss"), ("log_loss", ACCENT, "validation log loss")):
+        if key in history[0]:
+            left.plot(epochs, [row[key] for row in history], color=colour, marker=".", label=name)
+    left.set(xlabel="epoch", title="Loss", yscale="log")
+    left.legend(frameon=False, fontsize=8)
+    right.plot(epochs, [row[score] for row in history], color=ACCENT, marker=".")
+    best = history[-1][score]
+    right.axhline(best, color=GRID, linewidth=1, zorder=0)
+    right.annotate(f"{best:.4f}", (epochs[-1], best), textcoords="offset points", xytext=(0, 6), ha="right", fontsize=9)
+    right.set(xlabel="epoch", title=f"Validation {score.replace('_', ' ')}")
+    for axes in (left, right):
+        _bare(axes)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.savefig(path)
+    return path
+
+
+def confusion(counts: NDArray[np.int64], labels: Sequence[str], path: Path) -> Path:
+    """Which class was taken for which; colour is the share of the true class, on a scale that shows single mistakes."""
+    classes = len(labels)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = min(14.0, max(4.5, 0.55 * classes + 1.8))
+    figure = _figure(size, size)
+    axes = figure.subplots()
+    axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1)
+    numbered = classes <= 25
+    for row, column in np.ndindex(counts.shape):
+        if numbered and counts[row, column]:
+            light = share[row, column] > 0.3
+            axes.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if light else INK,
+            )
+    every = max(1, classes // 40)
+    ticks = range(0, classes, every)
+    names = [labels[tick][:12] for tick in ticks]
+    long = max(map(len, names)) > 3
+    axes.set_xticks(ticks, names, rotation=60 if long else 0, ha="right" if long else "center", fontsize=8)
+    axes.set_yticks(ticks, names, fontsize=8)
+    right = int(np.trace(counts))
+    axes.set(xlabel="answer", ylabel="truth", title=f"{right:,} of {int(counts.sum()):,} right")
+    figure.savefig(path)
+    return path
+
+
+def mistakes(
+    pictures: NDArray[np.uint8], captions: Sequence[str], path: Path, *, wrong: int, total: int, columns: int = 8
+) -> Path:
+    """A contact sheet of pictures (n, height, width, channels), the most confident mistakes first."""
+    shown = len(pictures)
+    rows = max(1, -(-shown // columns))
+    figure = _figure(columns * 1.15, rows * 1.45 + 0.5)
+    cells = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
+    for cell, picture, caption in zip(cells.flat, pictures, captions, strict=False):
+        gray = picture.shape[2] == 1
+        cell.imshow(picture[:, :, 0] if gray else picture, cmap="gray" if gray else None, vmin=0, vmax=255)
+        cell.set_title(caption, fontsize=7.5, color=INK)
+    for cell in cells.flat:
+        cell.axis("off")
+    note = f"{wrong:,} of {total:,} wrong" + (f"; the {shown} most confident" if shown < wrong else "")
+    figure.suptitle(f"{note}   (truth → answer, probability)", fontsize=10, color=INK)
+    figure.savefig(path)
+    return path

@@ -1,0 +1,133 @@
+"""A finished version into the repository: the gate, then files, digests, the manifest last, one rename. Knows no network.
+
+    models/<name>/.incoming-…/model.onnx golden.npz … manifest.json  --rename-->  models/<name>/<version>/
+
+A reader sees the whole version or none of it; whatever fails, what was there stays. Two publishers at once get two numbers.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.manifest import MANIFEST, NAME, VERSION, Manifest
+from training.room import Scores, TrainingError
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's: `refusal` is empty where the version may be published."""
+
+    refusal: str
+    parent: int | None
+
+
+def versions(models_dir: Path, name: str) -> list[int]:
+    """Numbers of the complete versions of a model, ascending."""
+    folder = models_dir / name
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if VERSION.fullmatch(path.name) and (path / MANIFEST).is_file())
+
+
+def read(models_dir: Path, name: str, version: int | None = None) -> tuple[Manifest, Path]:
+    """The manifest and folder of a version, the newest where none is named. Raises TrainingError."""
+    found = versions(models_dir, name) if NAME.fullmatch(name) else []
+    if not found or (version is not None and version not in found):
+        wanted = name if version is None else f"{name}:{version}"
+        raise TrainingError(f"{wanted} is not in {models_dir}; there are {_all(models_dir) or 'no models'}.")
+    folder = models_dir / name / str(version or found[-1])
+    try:
+        return Manifest.read(folder), folder
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{folder / MANIFEST} cannot be read: {' '.join(str(error).split())[:200]}.") from error
+
+
+def _all(models_dir: Path) -> str:
+    if not models_dir.is_dir():
+        return ""
+    names = [path.name for path in sorted(models_dir.iterdir()) if NAME.fullmatch(path.name)]
+    return ", ".join(f"{name}:{version}" for name in names for version in versions(models_dir, name))
+
+
+def judge(
+    models_dir: Path,
+    candidate: Manifest,
+    tolerance: float,
+    evaluate: Callable[[Manifest, Path], Scores],
+) -> Verdict:
+    """May `candidate` follow the newest version? That one is scored on the candidate's own test rows by `evaluate`."""
+    found = versions(models_dir, candidate.name)
+    if not found:
+        return Verdict("", None)
+    parent = found[-1]
+    served, folder = read(models_dir, candidate.name, parent)
+    if served.family != candidate.family:
+        return Verdict(f"{served.name}:{parent} is of the family '{served.family}', this is '{candidate.family}'", parent)
+    if served.labels != candidate.labels or served.graph.inputs != candidate.graph.inputs:
+        return Verdict(f"its labels or inputs are not those of {served.name}:{parent}, so clients would break", parent)
+    before = evaluate(served, folder).values[candidate.gate]
+    now = candidate.scores[candidate.gate]
+    if now < before - tolerance:
+        return Verdict(
+            f"its {candidate.gate} is {now:.4f}, that of {served.name}:{parent} is {before:.4f} on the same rows, "
+            f"and it may be at most {tolerance:g} lower",
+            parent,
+        )
+    return Verdict("", parent)
+
+
+def publish(models_dir: Path, name: str, files: Mapping[str, bytes], draft: Callable[[int], Manifest]) -> Path:
+    """Write a version and return its folder. `draft(version)` makes its manifest. Raises TrainingError."""
+    model = models_dir / name
+    try:
+        model.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model))
+    except OSError as error:
+        raise TrainingError(f"{model} cannot be written: {error.strerror}.") from error
+    try:
+        for file, data in files.items():
+            _write(aside / file, data)
+        aside.chmod(0o755)  # mkdtemp makes it for its owner alone; the service may be another user
+        folder = _rename(model, aside, lambda version: draft(version).dump())
+        _sync(model)
+    except OSError as error:
+        raise TrainingError(f"{model} cannot be written: {error.strerror}; nothing was published.") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _rename(model: Path, aside: Path, manifest: Callable[[int], bytes]) -> Path:
+    """Give the folder the next free number; the manifest says the number, so it is written anew for each try."""
+    taken = [int(path.name) for path in model.iterdir() if VERSION.fullmatch(path.name)]
+    version = max(taken, default=0) + 1
+    while True:
+        _write(aside / MANIFEST, manifest(version))
+        _sync(aside)
+        folder = model / str(version)
+        try:
+            aside.rename(folder)
+        except OSError:
+            if not folder.exists():  # not a number taken meanwhile, but a real failure
+                raise
+            version += 1
+        else:
+            return folder
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,154 @@
+"""What a room in `training/families/` must offer, what it hands over, and the folder listing that finds the rooms.
+
+    data -> network -> step … step -> evaluate on the validation split, each epoch
+                            -> export -> the ONNX graph -> evaluate on the test split
+
+Knows no room by name, and neither how the loop runs nor how a version is written.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from service.golden import Arrays
+from service.manifest import Source
+
+Predict = Callable[[Arrays], Arrays]
+Batch = dict[str, Tensor]
+Shape = Mapping[str, int]
+
+
+class TrainingError(Exception):
+    """Something that the person at the command line can mend; one line, no traceback."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A source, split, checked, as arrays; the first axis of each array counts rows."""
+
+    train: Arrays
+    validation: Arrays
+    test: Arrays
+    source: Source
+    shape: Shape
+    """What the network's size depends on: classes, height …"""
+    labels: tuple[str, ...] = ()
+    preparation: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Numbers of one evaluation; `tables` and `arrays` are for people and pictures and stay out of the manifest."""
+
+    values: dict[str, float]
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Export:
+    """What becomes an ONNX graph, and what stands beside it."""
+
+    module: nn.Module
+    """Raw values in, answers out: scaling, softmax and the like are inside."""
+    inputs: Batch
+    """Two example rows or more, in the order of the module's arguments."""
+    outputs: tuple[str, ...]
+    axes: dict[str, dict[int, str]] = field(default_factory=dict)
+    """Free axes beside the batch axis, by input."""
+    summary: str = ""
+    limits: dict[str, int] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+class Recipe(Protocol):
+    """The fields of a room's `Config` that the loop reads."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def schedule(self) -> str: ...
+    @property
+    def average(self) -> bool: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+
+
+class Sources(Protocol):
+    """Where a room gets its raw data: see `sources.Sources`."""
+
+    @property
+    def own(self) -> Path | None:
+        """The user's own data, where it is named."""
+        ...
+
+    def public(self, name: str) -> dict[str, bytes]:
+        """The files of a public data set, digests checked."""
+        ...
+
+
+class Room(Protocol):
+    """What a module in `training/families/` must have."""
+
+    Config: type[Any]
+    name: str
+    """The model that the public data makes."""
+    gate: str
+    """The score that must not fall; higher is better."""
+    tolerance: float
+    """How far it may fall."""
+
+    def data(self, config: Any, sources: Sources) -> Data:
+        """Raw data to arrays. Raises TrainingError where a file or a row is not what is needed."""
+        ...
+
+    def network(self, config: Any, shape: Shape) -> nn.Module:
+        """Fresh weights; seeded by the caller."""
+        ...
+
+    def sample(self, config: Any) -> tuple[nn.Module, Tensor]:
+        """A fresh network of the public data's size and one row of its input, without any data: what `summary` shows."""
+        ...
+
+    def step(self, network: nn.Module, batch: Batch, config: Any) -> Tensor:
+        """The loss of one batch."""
+        ...
+
+    def evaluate(self, predict: Predict, split: Arrays, labels: tuple[str, ...]) -> Scores:
+        """Scores of anything that answers like the graph."""
+        ...
+
+    def export(self, network: nn.Module, data: Data, config: Any) -> Export:
+        """The network as the graph will be."""
+        ...
+
+    def baselines(self, data: Data) -> dict[str, dict[str, float]]:
+        """What simpler things reach on the same test rows, by name."""
+        ...
+
+    def statistics(self, data: Data) -> dict[str, Any]:
+        """Of the training inputs, to compare live inputs with."""
+        ...
+
+    def draw(self, scores: Scores, split: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+        """Pictures of an evaluation, written to `folder`."""
+        ...
+
+
+def rooms() -> dict[str, Room]:
+    """Every family, by name: the modules in `training/families/`."""
+    names = sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent / "families")]))
+    return {name: cast(Room, importlib.import_module(f"training.families.{name}")) for name in names}

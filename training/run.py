@@ -1,0 +1,126 @@
+"""A run's folder: its configuration, metrics, checkpoint and pictures, and its progress on the terminal.
+
+    runs/<model>/<start>/config.json metrics.csv checkpoint.safetensors weights.safetensors *.png summary.json
+
+Knows files and the terminal; knows no network.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from training.checkpoint import Checkpoint, replace
+from training.room import TrainingError
+
+CONFIG, METRICS, CHECKPOINT, SUMMARY = "config.json", "metrics.csv", "checkpoint.safetensors", "summary.json"
+
+
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+
+
+@dataclass
+class Run:
+    """A folder that one training fills."""
+
+    folder: Path
+    console: Console
+
+    @classmethod
+    def begin(cls, runs_dir: Path, name: str, config: dict[str, Any], console: Console) -> "Run":
+        """A new folder."""
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        folder = runs_dir / name / stamp
+        for attempt in range(1, 100):
+            try:
+                folder.mkdir(parents=True)
+                break
+            except FileExistsError:
+                folder = runs_dir / name / f"{stamp}-{attempt}"
+        replace(folder / CONFIG, json.dumps(config, indent=2).encode())
+        return cls(folder, console)
+
+    @classmethod
+    def resume(cls, runs_dir: Path, name: str, config: dict[str, Any], console: Console) -> "Run":
+        """The newest unfinished run of `name` with this configuration. Raises TrainingError where there is none."""
+        for folder in sorted((runs_dir / name).glob("*"), reverse=True):
+            if (folder / SUMMARY).exists() or not (folder / CONFIG).exists():
+                continue
+            if json.loads((folder / CONFIG).read_bytes()) == json.loads(json.dumps(config)):
+                return cls(folder, console)
+        raise TrainingError(f"No unfinished run of '{name}' with these options is in {runs_dir / name}; run without --resume.")
+
+    def checkpoint(self) -> Checkpoint | None:
+        """What an earlier process left; None where it had not finished an epoch."""
+        path = self.folder / CHECKPOINT
+        return Checkpoint.read(path) if path.exists() else None
+
+    def record(self, row: dict[str, float], checkpoint: Checkpoint) -> None:
+        """After an epoch: the checkpoint first, so that metrics never tell of an epoch that is lost."""
+        checkpoint.write(self.folder / CHECKPOINT)
+        replace(self.folder / METRICS, _csv(checkpoint.values["history"]))
+        _tensorboard(self.folder, row)
+        values = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
+        self.console.print(f"[dim]epoch {int(row['epoch'])}[/dim]  {values}", highlight=False)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """What came of it; a run with a summary is not resumed."""
+        replace(self.folder / SUMMARY, json.dumps(summary, indent=2, default=str).encode())
+
+    @contextmanager
+    def progress(self, total: int, done: int) -> Iterator[Callable[[int, str], None]]:
+        """A bar with rate and time left; `advance(steps, text)`."""
+        columns = (
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=self.console) as bar:
+            task = bar.add_task("", total=total, completed=done)
+            yield lambda steps, text: bar.update(task, advance=steps, description=text)
+
+
+def _csv(history: list[dict[str, float]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(history[0]))
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue().encode()
+
+
+def _tensorboard(folder: Path, row: dict[str, float]) -> None:
+    """The same for TensorBoard, where the extra `tensorboard` is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    with SummaryWriter(folder / "tensorboard") as writer:
+        for key, value in row.items():
+            writer.add_scalar(key, value, int(row["epoch"]))

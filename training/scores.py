@@ -1,0 +1,68 @@
+"""Numbers that say how good answers are. Knows numpy; knows neither networks nor families."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+Ints = NDArray[Any]
+
+
+def confusion(truth: Ints, answers: Ints, classes: int) -> Ints:
+    """Counts (classes, classes): a row for each true class, a column for each answer."""
+    return np.bincount(truth * classes + answers, minlength=classes * classes).reshape(classes, classes)
+
+
+def precision_recall(counts: Ints) -> tuple[Floats, Floats]:
+    """Per class, from a confusion matrix; 0 where a class was never answered or never true."""
+    right = np.diag(counts).astype(np.float64)
+    answered, true = counts.sum(0), counts.sum(1)
+    return right / np.maximum(answered, 1), right / np.maximum(true, 1)
+
+
+def log_loss(truth: Ints, probabilities: Floats) -> float:
+    """Mean negative log-likelihood in nats."""
+    chosen = probabilities[np.arange(len(truth)), truth].astype(np.float64)
+    return float(-np.log(np.clip(chosen, 1e-12, 1)).mean())
+
+
+def calibration_error(truth: Ints, probabilities: Floats, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017): |confidence - accuracy| over equal bins of confidence."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    error = 0.0
+    for one in range(bins):
+        inside = index == one
+        if inside.any():
+            error += inside.mean() * abs(float(confidence[inside].mean()) - float(right[inside].mean()))
+    return error
+
+
+def temperature(truth: Ints, logits: Floats) -> float:
+    """The softmax temperature with the least log loss (Guo et al. 2017), by golden-section search between 0.05 and 20."""
+
+    def loss(log_t: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_t)
+        scaled -= scaled.max(1, keepdims=True)
+        return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(truth)), truth]).mean())
+
+    low, high = np.log(0.05), np.log(20.0)
+    ratio = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def linear_accuracy(train: Floats, train_targets: Ints, test: Floats, test_targets: Ints, classes: int) -> float:
+    """Accuracy of ridge regression onto one-hot targets: what a linear model makes of the same rows (n, features)."""
+    mean = train.mean(0)
+    rows = np.hstack([train - mean, np.ones((len(train), 1), train.dtype)])
+    gram = rows.T @ rows + 1e-2 * len(rows) * np.eye(rows.shape[1], dtype=rows.dtype)
+    weights = np.linalg.solve(gram, rows.T @ np.eye(classes, dtype=rows.dtype)[train_targets])
+    answers = np.hstack([test - mean, np.ones((len(test), 1), test.dtype)]) @ weights
+    return float((answers.argmax(1) == test_targets).mean())
