@@ -51,10 +51,9 @@ LABEL org.opencontainers.image.title="Modelyard" \
 FROM runtime AS trainer
 # Open to any user like /tmp is: who trains is the one who owns the mounted folders (docker-compose.yml's `user`), and a
 # named volume starts with the rights of the folder that it covers.
-RUN install -d -m 1777 /data /workspace /workspace/runs
-WORKDIR /workspace
+RUN install -d -m 1777 /cache /runs
 COPY --from=trainer-build /venv /venv
-ENV MODELYARD_DATA_DIR=/data
+ENV MODELYARD_CACHE_DIR=/cache MODELYARD_RUNS_DIR=/runs
 USER 10001:10001
 ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]

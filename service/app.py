@@ -22,7 +22,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__, logs, metrics
-from service.errors import BadRequest, InvalidInput, MethodNotAllowed, NotFound, ServiceError, shown
+from service.errors import (
+    BadRequest,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    RequestTimeout,
+    ServiceError,
+    TooLarge,
+    shown,
+)
 from service.family import rooms
 from service.graph import choose_provider
 from service.registry import Registry
@@ -108,6 +117,8 @@ def render(error: ServiceError) -> Response:
     """The one error body."""
     metrics.REJECTS.labels(error.code).inc()
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
+    if isinstance(error, RequestTimeout | TooLarge):
+        headers["Connection"] = "close"  # the rest of its body is not waited for
     body = {"error": error.message[:900], "code": error.code, "request_id": logs.request_id.get()}
     return answer(body, headers, error.status)
 

@@ -109,4 +109,4 @@ def shown(value: object) -> str:
     """`repr` of a client's value for a message: printable ASCII, at most MAX_SHOWN characters."""
     text = value if isinstance(value, str) else repr(value)
     text = ascii(text[: MAX_SHOWN + 1])
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 2] + "…'"
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 4] + "...'"

@@ -14,6 +14,7 @@ cuts the paper's texture and specks; after it, strokes too thin to be seen at th
 """
 
 import io
+import math
 import re
 import struct
 import zlib
@@ -258,6 +259,8 @@ def _digit(picture: Image.Image, width: int, height: int) -> Pixels:
             return pixels
         if np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
             return 255 - pixels
+    if max(picture.size) > SEARCHED:
+        picture.thumbnail((SEARCHED, SEARCHED), Image.Resampling.BOX)
     digit = _found(_ink(_clearest(picture)))
     return _framed(_thickened(digit), width, height) if digit.size else np.zeros((height, width), np.uint8)
 
@@ -283,9 +286,11 @@ def _small(picture: Image.Image) -> Image.Image:
 
 
 def _rough(small: Image.Image) -> Ink:
-    """What remains without the lighting, whose changes are wide."""
+    """What remains without the lighting, whose changes are wide, and without the edge."""
     around = small.filter(ImageFilter.BoxBlur(GRID / 8))
-    return np.asarray(small, np.float32) - np.asarray(around, np.float32)
+    rough = np.asarray(small, np.float32) - np.asarray(around, np.float32)
+    rows, columns = (side // 12 for side in rough.shape)
+    return rough[rows : rough.shape[0] - rows, columns : rough.shape[1] - columns]
 
 
 def _clearest(picture: Image.Image) -> Image.Image:
@@ -308,15 +313,31 @@ def _ink(channel: Image.Image) -> Ink:
         channel, small, tone = ImageChops.invert(channel), ImageChops.invert(small), 255 - tone
     ground = np.float32(tone) if flat else _lighting(small, channel.size)
     written = np.asarray(channel.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
-    return np.clip(1 - written / np.maximum(ground, 1), 0, 1)
+    return np.clip((ground - written) / np.maximum(ground, 16), 0, 1)
 
 
 def _lighting(small: Image.Image, shape: tuple[int, int]) -> Ink:
-    """The light ground under dark strokes: a morphological closing, wider than any stroke."""
-    for filter_ in [ImageFilter.MaxFilter(5)] * CLOSED + [ImageFilter.MinFilter(5)] * CLOSED:
-        small = small.filter(filter_)
-    small = small.filter(ImageFilter.BoxBlur(1))
-    return np.asarray(small.resize(shape, Image.Resampling.BILINEAR), np.float32)
+    """The light ground under dark strokes."""
+    closed = _closed(small, CLOSED)
+    dark = np.asarray(ImageChops.subtract(closed, small))
+    steps = math.ceil((2.2 * _stroke(dark > dark.max() / 2) + 2) / 4)
+    if steps < CLOSED:
+        closed = _closed(small, steps)
+    return np.asarray(closed.filter(ImageFilter.BoxBlur(1)).resize(shape, Image.Resampling.BILINEAR), np.float32)
+
+
+def _closed(small: Image.Image, steps: int) -> Image.Image:
+    """A morphological closing: what is dark and narrower than 4 * steps + 1 pixels becomes as light as its sides."""
+    for rank in [ImageFilter.MaxFilter(5)] * steps + [ImageFilter.MinFilter(5)] * steps:
+        small = small.filter(rank)
+    return small
+
+
+def _stroke(inside: NDArray[np.bool_]) -> float:
+    """The width of a drawing's strokes: twice its area over its outline, which a grid makes 4 / pi too long."""
+    inside = np.pad(inside, 1)
+    outline = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
+    return 2 * np.count_nonzero(inside) / max(1.0, outline * math.pi / 4)
 
 
 def _parts(cells: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
@@ -386,10 +407,7 @@ def _thickened(digit: Ink) -> Image.Image:
     shape = (max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale)))
     fine = np.asarray(Image.fromarray(digit).resize(shape, Image.Resampling.BILINEAR))
     fine = np.clip(fine / max(0.02, np.percentile(fine[fine > fine.max() / 8], 80)), 0, 1)
-    inside = np.pad(fine > 0.5, 1)
-    outline = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
-    stroke = 2 * np.count_nonzero(inside) / max(1, outline * np.pi / 4)
-    steps = max(0, round((THIN - stroke) / 2))
+    steps = max(0, round((THIN - _stroke(fine > 0.5)) / 2))
     picture = Image.fromarray(np.pad((fine * 255).astype(np.uint8), steps))
     for _ in range(steps):
         picture = picture.filter(ImageFilter.MaxFilter(3))

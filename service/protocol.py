@@ -59,7 +59,7 @@ def read_request(document: object, graph: GraphSpec, settings: Settings) -> tupl
 
 
 def _array(tensor: dict[str, Any], spec: TensorSpec, settings: Settings) -> Array:
-    if "binary_data_size" in (tensor.get("parameters") or {}):
+    if "binary_data_size" in _parameters(tensor):
         raise NotImplementedHere("Binary tensors are not offered yet; send 'data' as JSON.")
     if tensor.get("datatype") != spec.datatype:
         raise InvalidTensor(f"Input '{spec.name}' has datatype {shown(tensor.get('datatype'))}; expected {spec.datatype}.")
@@ -70,6 +70,13 @@ def _array(tensor: dict[str, Any], spec: TensorSpec, settings: Settings) -> Arra
     if values.size != math.prod(shape):
         raise InvalidTensor(f"Input '{spec.name}' has {values.size} values; its shape {list(shape)} holds {math.prod(shape)}.")
     return values.reshape(shape)
+
+
+def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
+    parameters = owner.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise InvalidTensor(f"Field 'parameters' is {shown(parameters)}; expected an object.")
+    return parameters
 
 
 def _shape(shape: object, name: str, settings: Settings) -> tuple[int, ...]:
@@ -111,7 +118,7 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
 def _wanted(document: dict[str, Any], graph: GraphSpec) -> list[str]:
     names = [spec.name for spec in graph.outputs]
     outputs = document.get("outputs")
-    if (document.get("parameters") or {}).get("binary_data_output"):
+    if _parameters(document).get("binary_data_output"):
         raise NotImplementedHere("Binary outputs are not offered yet; ask for JSON ('binary_data_output': false).")
     if not outputs:
         return names
@@ -120,7 +127,7 @@ def _wanted(document: dict[str, Any], graph: GraphSpec) -> list[str]:
     for output in outputs:
         if output.get("name") not in names:
             raise InvalidTensor(f"Output {shown(output.get('name'))} is unknown; expected one of {names}.")
-        if set(output.get("parameters") or {}) & {"binary_data", "classification"}:
+        if set(_parameters(output)) & {"binary_data", "classification"}:
             raise NotImplementedHere("Binary and classification outputs are not offered yet.")
     return [output["name"] for output in outputs]
 

@@ -65,7 +65,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
     """`content` as JSON with the content type that the protocol's clients compare letter by letter."""
-    data = content if isinstance(content, bytes) else orjson.dumps(content)
+    data = content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(data, status, headers, media_type="application/json")
 
 

@@ -50,7 +50,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.settings = self.config.settings
-        self._header_bytes = 0
+        self._header_bytes = self._unfinished_bytes = 0
         self.waiting_since: float | None = None
         """When a request's first byte is awaited or its headers are incomplete: since when. None while one is answered."""
 
@@ -62,7 +62,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._header_bytes = 0
+        self._header_bytes = self._unfinished_bytes = 0
         self.waiting_since = time.monotonic()
 
     def on_url(self, url: bytes) -> None:
@@ -89,8 +89,8 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         # httptools hands a header over when it is whole: one that never ends is bounded here
         if self.waiting_since is not None and not self.transport.is_closing():
-            self._header_bytes += 0 if self.headers else len(data)
-            if self._header_bytes > self.settings.max_header_bytes + self.settings.max_uri_bytes:
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > self.settings.max_header_bytes + self.settings.max_uri_bytes:
                 self.refuse(HeadersTooLarge(f"The headers are larger than {self.settings.max_header_bytes} bytes."))
 
     def send_400_response(self, msg: str) -> None:
@@ -121,8 +121,10 @@ class Server(uvicorn.Server):
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
-        """The first signal drains, the second one exits at once."""
-        self._captured_signals.append(sig)
+        """The first signal drains, the second one exits at once.
+
+        uvicorn would raise the signal again after the drain, and so end with a traceback or the signal's exit code.
+        """
         if self._stop_at is not None:
             self.force_exit = self.should_exit = True
             return

@@ -75,9 +75,9 @@ def postprocess(arrays: Arrays, assets: Assets, options: Options) -> dict[str, A
     """`probabilities` of one row to a `Prediction`."""
     row = arrays["probabilities"][0]
     order = np.argsort(-row, kind="stable")[: options.top]
-    listed = {assets.labels[index]: float(row[index]) for index in order}
+    listed = {assets.labels[index]: row[index] for index in order}
     best = int(order[0])
-    return {"label": assets.labels[best], "probability": float(row[best]), "probabilities": listed}
+    return {"label": assets.labels[best], "probability": row[best], "probabilities": listed}
 
 
 verbs = (

@@ -203,7 +203,7 @@ importable() { (jail "$user" python -c 'import importlib.util, sys; sys.exit(not
 # has FOLDER PATTERN: whether the image's folder holds such a name
 has() { find "$root$1" -maxdepth 1 -mindepth 1 -regextype posix-extended -regex ".*/$2" | grep .; }
 
-healthy() { (jail "$user" "${health[@]}"); }
+healthy() { ((${#health[@]})) && (jail "$user" "${health[@]}"); }
 
 says_seven() {
   curl --silent --fail-with-body --noproxy '*' --header 'Content-Type: image/png' --data-binary "@$picture" \

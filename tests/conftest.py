@@ -1,0 +1,202 @@
+"""Shared by all tests: a model whose answers can be worked out in the head, a repository of it, the app, a real server process."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from service.golden import Golden
+from service.manifest import GOLDEN, MANIFEST, File, GraphSpec, Manifest, Source, TensorSpec, Training, sha256
+from service.manifest import Golden as Recorded
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+SIDE = 28
+
+
+def light_graph(gain: float = 1.0) -> bytes:
+    """`image` (uint8, batch x 28 x 28 x 1) -> `probabilities` [1 - light, light], light = gain * mean / 255."""
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])
+    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["number", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "scale"], ["light"]),
+        helper.make_node("Sub", ["one", "light"], ["dark"]),
+        helper.make_node("Concat", ["dark", "light"], ["probabilities"], axis=1),
+    ]
+    constants = [
+        helper.make_tensor("axes", TensorProto.INT64, [2], [1, 2]),  # the channel stays: (batch, 1)
+        helper.make_tensor("scale", TensorProto.FLOAT, [], [gain / 255]),
+        helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
+    ]
+    graph = helper.make_graph(nodes, "light", [image], [answer], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def light_golden(gain: float = 1.0, rows: int = 4) -> Golden:
+    images = np.random.default_rng(0).integers(0, 256, (rows, SIDE, SIDE, 1), np.uint8)
+    light = (images.mean((1, 2, 3)) / 255 * gain).astype(np.float32)
+    return Golden({"image": images}, {"probabilities": np.stack([1 - light, light], 1)})
+
+
+def write_version(
+    models_dir: Path,
+    name: str = "light",
+    version: int = 1,
+    *,
+    gain: float = 1.0,
+    files: dict[str, bytes] | None = None,
+    **changes: object,
+) -> Path:
+    """A complete version of the light model on disk. `files` replaces contents, `changes` replaces manifest fields."""
+    contents = {"model.onnx": light_graph(gain), GOLDEN: light_golden(gain).pack(), **(files or {})}
+    spec = GraphSpec(
+        file="model.onnx",
+        inputs=(TensorSpec(name="image", datatype="UINT8", shape=("batch", SIDE, SIDE, 1)),),
+        outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=("batch", 2)),),
+    )
+    manifest = Manifest(
+        name=name,
+        version=version,
+        family="classifier",
+        summary="How light a picture is",
+        graphs={"model": spec},
+        files={file: File(sha256=sha256(data), size_bytes=len(data)) for file, data in contents.items()},
+        labels=("dark", "light"),
+        preparation={"mode": "plain", "height": SIDE, "width": SIDE, "channels": 1},
+        golden=Recorded(rows=4, tolerance=1e-4, parity=0.0),
+        scores={"accuracy": 1.0},
+        evaluate="-",
+        gate="accuracy",
+        source=Source(name="made", size_bytes=0, sha256="0" * 64, rows={"train": 1, "validation": 1, "test": 1}),
+        training=Training(
+            config={}, seed=0, parameters=1, seconds=0, epochs=0, finished="2026-01-01T00:00:00Z", code="-", libraries={}, command="-"
+        ),
+    )  # fmt: skip
+    manifest = manifest.model_copy(update=changes)
+    folder = models_dir / name / str(version)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, data in contents.items():
+        (folder / file).write_bytes(data)
+    (folder / MANIFEST).write_bytes(manifest.dump())
+    return folder
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Tests marked `anyio` run on asyncio, which the service runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    """A repository with version 1 of the light model."""
+    folder = tmp_path / "models"
+    write_version(folder)
+    return folder
+
+
+@pytest.fixture
+def settings(models_dir: Path) -> Settings:
+    return Settings(models_dir=models_dir, reload_s=0.05, drain_delay_s=0, max_batch=8)
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app in this process, once the repository was looked at."""
+    from service.app import create_app
+
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            client.app = app  # type: ignore[attr-defined]
+            await until(lambda: app.state.registry.looked)
+            yield client
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Let the event loop turn until `condition()`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.005)
+
+
+@dataclass
+class Process:
+    """A real `python -m service`."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+
+    def stop(self, sig: int = signal.SIGTERM) -> int:
+        self.process.send_signal(sig)
+        return self.process.wait(40)
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start real servers with settings in words; they are killed at the end."""
+    started: list[Process] = []
+
+    def begin(wait: bool = True, **settings: object) -> Process:
+        log = tmp_path / f"log-{len(started)}"
+        named = {f"MODELYARD_{key.upper()}": str(value) for key, value in {"port": 0, **settings}.items()}
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **named}, stderr=file, text=True
+            )
+        one = Process(process, "", log)
+        started.append(one)
+        if wait:
+            one.url = _address(one)
+            _ready(one)
+        return one
+
+    yield begin
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def _address(one: Process, seconds: float = 20) -> str:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := re.search(r"listening on (http://[^\"]+)", one.log.read_text()):
+            return found[1]
+        assert one.process.poll() is None, one.log.read_text()
+        time.sleep(0.01)
+    raise AssertionError(one.log.read_text())
+
+
+def _ready(one: Process, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{one.url}/v2/health/ready").status_code == 200:
+                return
+        time.sleep(0.01)
+    raise AssertionError(one.log.read_text())

@@ -1,0 +1,135 @@
+"""What surrounds every request, and the docs."""
+
+import logging
+
+import orjson
+import pytest
+
+from service import metrics
+from service.app import WEB
+from service.samples import SEVEN_PNG
+from tests.conftest import serving
+
+pytestmark = pytest.mark.anyio
+PNG = {"content-type": "image/png"}
+
+
+@pytest.fixture
+async def client(settings):
+    async with serving(settings) as client:
+        yield client
+
+
+async def test_a_request_has_an_id_or_keeps_its_own(client):
+    assert (await client.get("/v2/health/live", headers={"x-request-id": "mine-1"})).headers["x-request-id"] == "mine-1"
+    made = {(await client.get("/v2/health/live")).headers["x-request-id"] for _ in range(5)}
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("sent", ["a b", "x" * 65, "<script>", "é"])
+async def test_an_id_that_could_harm_a_log_is_not_kept(client, sent):
+    answer = await client.get("/v2/health/live", headers={"x-request-id": sent.encode()})
+    assert answer.headers["x-request-id"] != sent
+
+
+async def test_what_nobody_expected_is_a_500_that_tells_nothing_and_a_log_that_tells_all(client, monkeypatch, caplog):
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(client.app.state.registry, "models", fail)
+    answer = await client.get("/v1/models", headers={"x-request-id": "me"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "me")
+    assert "secret" not in answer.text
+    assert "RuntimeError: secret" in caplog.text
+
+
+async def test_metrics_count_requests_batches_and_refusals(client):
+    await client.post("/v1/classify", content=SEVEN_PNG, headers=PNG)
+    await client.post("/v1/classify", content=b"junk", headers=PNG)
+    text = (await client.get("/metrics")).text
+    for line in (
+        'modelyard_requests_total{method="POST",route="/v1/classify",status="200"}',
+        'modelyard_requests_total{method="POST",route="/v1/classify",status="415"}',
+        'modelyard_rejects_total{code="unsupported_media"}',
+        'modelyard_request_seconds_bucket{le="0.001",route="/v1/classify"}',
+        'modelyard_queue_seconds_count{model="light"}',
+        'modelyard_batch_rows_count{model="light"}',
+        'modelyard_compute_seconds_count{model="light"}',
+        'modelyard_model_version{model="light"} 1.0',
+        'modelyard_provider{provider="cpu"} 1.0',
+        "modelyard_in_flight 1.0",
+    ):
+        assert line in text, line
+
+
+async def test_labels_come_from_closed_sets_whatever_clients_send(client):
+    def series() -> int:
+        return sum(len(metric.samples) for metric in metrics.REQUESTS.collect())
+
+    await client.request("GET", "/random")
+    before = series()
+    for index in range(20):
+        await client.request(f"VERB{index}", f"/random/{index}")
+        await client.get(f"/v1/models/{index}")
+    assert series() <= before + 3
+
+
+async def test_the_access_log_has_the_request_and_its_id(client, caplog):
+    with caplog.at_level(logging.INFO, "modelyard.access"):
+        await client.get("/v2/health/live", headers={"x-request-id": "seen"})
+    (record,) = [record for record in caplog.records if record.name == "modelyard.access"]
+    assert record.fields["path"] == "/v2/health/live"
+    assert record.fields["status"] == 200
+
+
+async def test_the_docs_load_nothing_from_another_host(client):
+    page = (await client.get("/docs")).text
+    assert "http://" not in page
+    assert "https://" not in page
+    for asset in [part.split('"')[0] for part in page.split('="/')[1:]]:
+        assert (await client.get(f"/{asset}")).status_code == 200, asset
+
+
+async def test_vendored_files_carry_their_licence():
+    for folder in (WEB / "vendor").iterdir():
+        assert (folder / "LICENSE").exists()
+
+
+def operations(document: dict):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+async def test_every_endpoint_has_a_summary_and_its_example_runs(client):
+    document = (await client.get("/openapi.json")).json()
+    ran = 0
+    for path, method, operation in operations(document):
+        assert operation["summary"], path
+        url = path.replace("{name}", "light").replace("{version}", "1")
+        content = operation.get("requestBody", {}).get("content", {})
+        body = content.get("application/json", {}).get("example")
+        assert bool(body) == (method == "post"), f"{path} has no example"
+        sent = {"content": orjson.dumps(body), "headers": {"content-type": "application/json"}} if body else {}
+        answer = await client.request(method, url, **sent)
+        assert answer.status_code == 200, (path, answer.text)
+        ran += 1
+    assert ran >= 12
+
+
+async def test_every_path_parameter_has_an_example(client):
+    for path, _, operation in operations((await client.get("/openapi.json")).json()):
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                assert b"examples" in orjson.dumps(parameter), path
+
+
+async def test_a_redirect_never_comes_before_a_check(client):
+    assert (await client.post("/v1/classify/", content=SEVEN_PNG)).status_code == 404
+
+
+async def test_while_draining_answers_tell_clients_to_go(client):
+    client.app.state.registry.draining = True
+    answer = await client.get("/v2/health/live")
+    assert answer.headers["connection"] == "close"
+    assert (await client.get("/v2/health/ready")).status_code == 503

@@ -1,0 +1,125 @@
+"""Bodies to raw inputs."""
+
+import base64
+
+import orjson
+import pytest
+from pydantic import BaseModel
+
+from service import bodies
+from service.bodies import PICTURE, Body, parse_json
+from service.errors import BadRequest, InvalidInput, ServiceError, TooLarge, UnsupportedMedia
+from service.families.classifier import Request
+from service.samples import SEVEN, SEVEN_PNG
+from service.settings import Settings
+
+SETTINGS = Settings(max_items=3)
+
+
+def form(*parts: tuple[str, bytes], end: str = "--X--\r\n") -> Body:
+    text = b"".join(
+        f'--X\r\nContent-Disposition: form-data; name="{name}"; filename="a.png"\r\n\r\n'.encode() + data + b"\r\n"
+        for name, data in parts
+    )
+    return Body.of(text + end.encode(), b"multipart/form-data; boundary=X")
+
+
+def document(value: object) -> Body:
+    return Body.of(orjson.dumps(value), b"application/json; charset=utf-8")
+
+
+def read(body: Body) -> list[bytes]:
+    return PICTURE.read(body, Request, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        Body.of(SEVEN_PNG, b"image/png"),
+        Body.of(SEVEN_PNG, b"Image/JPEG"),
+        Body.of(SEVEN_PNG, b""),
+        Body.of(SEVEN_PNG, b"application/x-www-form-urlencoded"),
+        form(("file", SEVEN_PNG)),
+        document({"images": [SEVEN]}),
+        document({"images": [f"data:image/png;base64,{SEVEN}"]}),
+    ],
+)
+def test_a_picture_arrives_however_it_is_sent(body):
+    assert read(body) == [SEVEN_PNG]
+
+
+def test_several_pictures_keep_their_order():
+    assert read(form(("file", b"a"), ("file", b"b"))) == [b"a", b"b"]
+    assert read(document({"images": ["YQ==", "Yg=="]})) == [b"a", b"b"]
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "sentence"),
+    [
+        (Body.of(b"", b"image/png"), BadRequest, "The body is empty"),
+        (Body.of(b"x", b"text/html"), UnsupportedMedia, "Content-Type is 'text/html'; expected image/png"),
+        (document({}), InvalidInput, "Field 'images' is missing."),
+        (document({"images": []}), InvalidInput, "Field 'images' is empty"),
+        (document({"images": ["a b"]}), InvalidInput, r"Field 'images\[0\]' is 'a b'; expected base64."),
+        (document({"images": ["é"]}), InvalidInput, "expected base64"),
+        (document({"images": "x"}), InvalidInput, "Field 'images' is 'x'"),
+        (document({"images": [1]}), InvalidInput, r"Field 'images\[0\]' is '1'"),
+        (document({"images": [SEVEN], "more": 1}), InvalidInput, "Field 'more'"),
+        (document([1]), InvalidInput, "The document"),
+        (document({"images": ["YQ=="] * 4}), TooLarge, "'images' has 4 entries; expected at most 3"),
+        (form(*[("file", b"a")] * 4), TooLarge, "'file' has 4 entries; expected at most 3"),
+        (Body.of(b"--X\r\n", b"multipart/form-data"), BadRequest, "The form cannot be read"),
+        (Body.of(b"junk", b"multipart/form-data; boundary=X"), BadRequest, "The form cannot be read"),
+        (form(), InvalidInput, "Field 'file' is missing"),
+    ],
+)
+def test_a_wrong_body_is_refused_with_the_field_and_what_was_expected(body, error, sentence):
+    with pytest.raises(error, match=sentence) as raised:
+        read(body)
+    assert type(raised.value) is error
+
+
+def test_a_form_with_too_many_fields_is_refused():
+    fields = b"".join(b'--X\r\nContent-Disposition: form-data; name="f"\r\n\r\n1\r\n' for _ in range(20))
+    with pytest.raises(BadRequest, match="more than 8 fields"):
+        read(Body.of(fields + b"--X--\r\n", b"multipart/form-data; boundary=X"))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"a": NaN}', b'{"a": Infinity}', b'"\xed\xa0\x80"', b"\xff", b"[" * 5000 + b"]" * 5000, b"[" * 70 + b"]" * 70]
+)
+def test_what_is_no_sane_json_is_a_bad_request(data):
+    with pytest.raises(BadRequest):
+        parse_json(data, max_depth=64)
+
+
+def test_wide_json_is_not_deep():
+    assert len(parse_json(orjson.dumps([[1]] * 1000), max_depth=4)) == 1000
+
+
+def test_a_long_value_is_not_echoed():
+    with pytest.raises(ServiceError) as raised:
+        read(document({"images": ["*" * 10_000]}))
+    assert len(raised.value.message) < 200
+
+
+def test_the_work_of_a_picture_is_its_pixels():
+    assert PICTURE.work(SEVEN_PNG, SETTINGS) == 160 * 160
+
+
+def test_the_work_is_refused_before_it_is_done():
+    with pytest.raises(TooLarge):
+        PICTURE.work(SEVEN_PNG, Settings(max_pixels=100))
+
+
+def test_a_sentence_is_made_of_the_first_fault():
+    class Item(BaseModel):
+        sizes: list[int]
+
+    with pytest.raises(InvalidInput, match=r"Field 'sizes\[1\]' is 'x': input should be a valid integer"):
+        bodies.validated(Item, {"sizes": [1, "x"]})
+
+
+def test_base64_is_padded_as_the_standard_says():
+    with pytest.raises(InvalidInput):
+        read(document({"images": [base64.b64encode(b"ab").decode().rstrip("=")]}))

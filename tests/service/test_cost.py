@@ -1,0 +1,38 @@
+"""What a batch costs."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service import cost
+from service.cost import Cost
+
+CURVE = Cost({(1, 1): 0.001, (4, 1): 0.003, (4, 10): 0.02})
+
+
+def test_a_batch_costs_what_the_next_larger_measured_one_costs():
+    assert CURVE(1) == 0.001
+    assert CURVE(3) == 0.003
+    assert CURVE(2, 5) == 0.02
+
+
+def test_what_is_larger_than_anything_measured_is_never_cheap():
+    assert CURVE(5) == float("inf")
+    assert CURVE(1, 11) == float("inf")
+
+
+def test_powers_of_two_and_the_largest_batch_are_measured():
+    asked = []
+    curve = cost.measure(lambda rows, length: asked.append((rows, length)), 6, lengths=(1, 9))
+    assert set(curve.points) == {(rows, length) for rows in (1, 2, 4, 6) for length in (1, 9)}
+    assert set(asked) == set(curve.points)
+
+
+def test_the_curve_can_be_shown():
+    assert CURVE.public()[0] == {"rows": 1, "length": 1, "ms": 1.0}
+
+
+@pytest.mark.anyio
+async def test_a_hop_takes_some_time_and_not_much():
+    with ThreadPoolExecutor(1) as pool:
+        assert 0 < await cost.hop_s(pool) < 0.1

@@ -1,0 +1,31 @@
+"""The error tree."""
+
+import re
+
+from service import errors
+from service.errors import ServiceError, shown
+
+
+def tree(kind: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
+    return [kind, *(below for sub in kind.__subclasses__() for below in tree(sub))]
+
+
+def test_every_class_has_its_own_code():
+    codes = [kind.code for kind in tree()]
+    assert len(codes) == len(set(codes)) > 10
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    drawn = set(re.findall(r"(\w+) (\d{3}) ([a-z_]+)", errors.__doc__))
+    assert drawn == {(kind.__name__, str(kind.status), kind.code) for kind in tree()}
+
+
+def test_what_the_client_can_retry_says_when():
+    assert all((kind.retry_after_s is not None) == (kind.status == 503) for kind in tree())
+
+
+def test_a_shown_value_is_short_printable_ascii():
+    for value in ("a" * 1000, "é☃\n\x00\ud800", b"\xff" * 500, 10**500, ["x"] * 1000):
+        assert len(shown(value)) <= 100
+        assert shown(value).isascii()
+        assert shown(value).isprintable()

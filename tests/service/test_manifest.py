@@ -1,0 +1,53 @@
+"""The contract's class."""
+
+import pytest
+from pydantic import ValidationError
+
+from service.manifest import Manifest, TensorSpec, sha256
+from tests.conftest import write_version
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return Manifest.read(write_version(tmp_path))
+
+
+def test_what_is_written_is_read(tmp_path, manifest):
+    (tmp_path / "manifest.json").write_bytes(manifest.dump())
+    assert Manifest.read(tmp_path) == manifest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../up"},
+        {"name": "UPPER"},
+        {"version": 0},
+        {"schema_version": 2},
+        {"files": {}},
+        {"files": {"../x": {"sha256": "0" * 64, "size_bytes": 1}}},
+        {"scores": {"accuracy": float("nan")}},
+        {"unknown": 1},
+        {"golden": {"rows": 1, "tolerance": 1e-4, "parity": 0}},
+        {"golden": {"rows": 4, "tolerance": 0, "parity": 0}},
+    ],
+)
+def test_a_manifest_that_breaks_the_contract_is_refused(manifest, change):
+    document = {**manifest.public(), **change}
+    with pytest.raises(ValidationError):
+        Manifest.model_validate(document)
+
+
+def test_a_graph_whose_first_axis_is_not_the_batch_is_refused(manifest):
+    document = manifest.public()
+    document["graphs"]["model"]["inputs"][0]["shape"][0] = 1
+    with pytest.raises(ValidationError, match="first axis must be 'batch'"):
+        Manifest.model_validate(document)
+
+
+def test_a_row_has_no_batch_axis():
+    assert TensorSpec(name="x", datatype="FP32", shape=("batch", "time", 7)).row_shape == ("time", 7)
+
+
+def test_the_digest_is_sha256():
+    assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

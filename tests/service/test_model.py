@@ -1,0 +1,111 @@
+"""One served version: what it must pass, and how it answers."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from service import model, repository
+from service.errors import Unavailable
+from service.family import rooms
+from service.manifest import Golden as Recorded
+from service.repository import BrokenVersion
+from service.settings import Settings
+from tests.conftest import light_golden, light_graph, write_version
+
+pytestmark = pytest.mark.anyio
+
+
+def load(models_dir, **settings) -> model.Model:
+    return model.load(repository.read(repository.scan(models_dir)[-1]), rooms(), "cpu", Settings(max_batch=4, **settings))
+
+
+async def plainly(future):
+    return await future
+
+
+def rows(*lights: int) -> dict:
+    return {"image": np.stack([np.full((28, 28, 1), light, np.uint8) for light in lights])}
+
+
+async def started(models_dir) -> model.Model:
+    loaded = load(models_dir)
+    await loaded.start(Settings(max_batch=4))
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "reason"),
+    [
+        ({"model.onnx": light_graph(gain=0.9)}, {}, "its golden answers differ by"),
+        ({"golden.npz": light_golden(gain=0.9).pack()}, {}, "its golden answers differ by"),
+        ({"golden.npz": light_golden(rows=5).pack()}, {}, "has 5 rows, the manifest states 4"),
+        ({"golden.npz": b"junk"}, {}, "golden.npz cannot be replayed"),
+        ({"model.onnx": b"junk"}, {}, "cannot open the graph"),
+        ({}, {"family": "fortune"}, "its family is 'fortune'"),
+        ({}, {"labels": ("dark", "grey", "light")}, "for 3 labels"),
+        ({}, {"preparation": {"mode": "plain", "height": 9, "width": 28, "channels": 1}}, "the preparation is"),
+        ({}, {"preparation": {}}, "preparation|mode"),
+        ({}, {"golden": Recorded(rows=4, tolerance=1e-12, parity=0)}, "at most 1e-12 is allowed"),
+    ],
+)
+def test_a_version_that_fails_a_check_is_refused_with_the_reason(tmp_path, files, changes, reason):
+    write_version(tmp_path, files=files, **changes)
+    with pytest.raises(BrokenVersion, match=reason):
+        load(tmp_path)
+
+
+def test_a_graph_that_is_not_as_the_manifest_says_is_refused(tmp_path):
+    write_version(tmp_path)
+    contents = repository.read(repository.scan(tmp_path)[0])
+    output = contents.manifest.graph.outputs[0].model_copy(update={"name": "other"})
+    graph = contents.manifest.graph.model_copy(update={"outputs": (output,)})
+    changed = repository.Contents(contents.manifest.model_copy(update={"graphs": {"model": graph}}), contents.files)
+    with pytest.raises(BrokenVersion, match="the manifest states otherwise"):
+        model.load(changed, rooms(), "cpu", Settings())
+
+
+async def test_items_are_answered_in_order(models_dir):
+    loaded = await started(models_dir)
+    answers, _ = await loaded.predict([rows(0), rows(255), rows(51)], loaded.room.predict, plainly)
+    assert [round(float(answer["probabilities"][0, 1]), 3) for answer in answers] == [0, 1, 0.2]
+
+
+async def test_an_item_of_more_rows_than_a_batch_comes_back_whole(models_dir):
+    loaded = await started(models_dir)
+    lights = list(range(0, 250, 25))
+    (answer,), timing = await loaded.predict([rows(*lights)], loaded.room.predict, plainly)
+    assert np.allclose(answer["probabilities"][:, 1], np.array(lights) / 255, atol=1e-6)
+    assert timing.batch_rows <= 4
+
+
+async def test_a_batch_of_one_and_a_batch_of_many_give_the_same_answer(models_dir):
+    loaded = await started(models_dir)
+    images = np.random.default_rng(1).integers(0, 256, (4, 28, 28, 1), np.uint8)
+    (together,), _ = await loaded.predict([{"image": images}], loaded.room.predict, plainly)
+    for row in range(4):
+        (alone,), _ = await loaded.predict([{"image": images[row : row + 1]}], loaded.room.predict, plainly)
+        assert np.abs(alone["probabilities"] - together["probabilities"][row]).max() <= 1e-6
+
+
+async def test_close_waits_for_who_uses_it(models_dir):
+    loaded = await started(models_dir)
+    with loaded.lease():
+        closing = asyncio.ensure_future(loaded.close())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+        await loaded.predict([rows(1)], loaded.room.predict, plainly)
+    await asyncio.wait_for(closing, 5)
+
+
+async def test_a_dead_executor_makes_the_model_dead(models_dir):
+    loaded = await started(models_dir)
+    loaded._executor.shutdown()
+    loaded.cost.points.clear()  # nothing is cheap any more: the batch goes to the thread that is gone
+    with pytest.raises(Unavailable):
+        await loaded.predict([rows(1)], loaded.room.predict, plainly)
+    assert loaded.dead
+
+
+def test_costs_are_measured_at_load(models_dir):
+    assert {point["rows"] for point in load(models_dir).cost.public()} == {1, 2, 4}

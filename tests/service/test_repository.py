@@ -1,0 +1,69 @@
+"""Versions on disk."""
+
+import os
+
+import pytest
+
+from service import repository
+from service.repository import BrokenVersion
+from tests.conftest import write_version
+
+
+def test_complete_versions_are_found_in_order(tmp_path):
+    for name, version in (("b", 2), ("a", 10), ("a", 9)):
+        write_version(tmp_path, name, version)
+    assert [(found.name, found.version) for found in repository.scan(tmp_path)] == [("a", 9), ("a", 10), ("b", 2)]
+
+
+@pytest.mark.parametrize("folder", ["light/01", "light/0", "light/+2", "light/.incoming-x", "light/١", "Light/3", "../outside/1"])
+def test_a_folder_that_is_no_version_is_passed_over(models_dir, folder):
+    path = models_dir / folder
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text("{}")
+    assert [(found.name, found.version) for found in repository.scan(models_dir)] == [("light", 1)]
+
+
+def test_a_version_without_a_manifest_is_not_there_yet(models_dir):
+    (models_dir / "light" / "2").mkdir()
+    assert len(repository.scan(models_dir)) == 1
+
+
+def test_a_missing_repository_is_an_error(tmp_path):
+    with pytest.raises(OSError, match="none"):
+        repository.scan(tmp_path / "none")
+
+
+def test_the_files_of_a_version_are_read(models_dir):
+    contents = repository.read(repository.scan(models_dir)[0])
+    assert set(contents.files) == {"model.onnx", "golden.npz"}
+
+
+def test_one_flipped_bit_is_refused_and_named(models_dir):
+    path = models_dir / "light/1/model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BrokenVersion, match=r"model.onnx does not have the SHA-256"):
+        repository.read(repository.scan(models_dir)[0])
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (lambda folder: (folder / "model.onnx").unlink(), "model.onnx cannot be read"),
+        (lambda folder: os.truncate(folder / "golden.npz", 10), "golden.npz has 10 bytes"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "its manifest cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "its manifest cannot be read"),
+        (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "its manifest cannot be read"),
+    ],
+)
+def test_a_broken_version_is_refused_with_the_reason(models_dir, break_it, reason):
+    break_it(models_dir / "light/1")
+    with pytest.raises(BrokenVersion, match=reason):
+        repository.read(repository.scan(models_dir)[0])
+
+
+def test_a_version_in_the_wrong_folder_is_refused(models_dir):
+    (models_dir / "light/1").rename(models_dir / "light/2")
+    with pytest.raises(BrokenVersion, match="its manifest is of light 1, its folder of light 2"):
+        repository.read(repository.scan(models_dir)[0])

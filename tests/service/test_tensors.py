@@ -1,0 +1,74 @@
+"""Arrays by name."""
+
+import numpy as np
+import pytest
+
+from service import tensors
+from service.errors import InvalidTensor, ModelFailed
+from service.manifest import TensorSpec
+
+TEXT = (
+    TensorSpec(name="tokens", datatype="INT64", shape=("batch", "time")),
+    TensorSpec(name="scale", datatype="FP32", shape=("batch", 2)),
+)
+
+
+def item(rows: int = 1, time: int = 3) -> dict:
+    return {"tokens": np.ones((rows, time), np.int64), "scale": np.ones((rows, 2), np.float32)}
+
+
+def test_the_right_arrays_pass():
+    tensors.check(item(), TEXT)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"tokens": np.ones((1, 3), np.int32)}, "Input 'tokens' has datatype INT32; expected INT64."),
+        ({"scale": np.ones((1, 3), np.float32)}, r"Input 'scale' has shape \[1, 3\]; expected \[-1, 2\]."),
+        ({"tokens": np.ones(3, np.int64)}, r"Input 'tokens' has shape \[3\]; expected \[-1, -1\]."),
+        ({"tokens": np.ones((0, 3), np.int64)}, "has shape"),
+        ({"scale": np.ones((2, 2), np.float32)}, "'scale' has 2 along its axis 'batch' and 'tokens' has 1"),
+        ({"scale": np.array([[1, np.nan]], np.float32)}, "NaN or infinity"),
+        ({"other": np.ones(1)}, "The inputs are"),
+    ],
+)
+def test_a_wrong_array_is_named_with_what_was_expected(change, sentence):
+    with pytest.raises(InvalidTensor, match=sentence):
+        tensors.check({**item(), **change}, TEXT)
+
+
+def test_joined_items_come_apart_again():
+    items = [item(1), item(3), item(2)]
+    joined = tensors.join(items)
+    assert joined["tokens"].shape == (6, 3)
+    apart = tensors.split(joined, [1, 3, 2])
+    assert [tensors.rows(one) for one in apart] == [1, 3, 2]
+
+
+def test_shorter_items_are_padded_with_zeros_at_the_end():
+    joined = tensors.join([item(1, 2), item(2, 4)])
+    assert joined["tokens"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]]
+
+
+def test_one_item_is_not_copied():
+    alone = item()
+    assert tensors.join([alone]) is alone
+
+
+def test_a_long_item_is_cut_in_chunks():
+    assert [tensors.rows(chunk) for chunk in tensors.chunks(item(10), 4)] == [4, 4, 2]
+
+
+def test_the_length_is_along_free_axes_only():
+    assert tensors.length(item(5, 9), TEXT) == 9
+    assert tensors.length({"scale": np.ones((5, 2), np.float32)}, TEXT[1:]) == 1
+
+
+def test_an_output_that_is_no_number_is_the_models_fault():
+    with pytest.raises(ModelFailed, match="'y'"):
+        tensors.finite({"y": np.array([np.inf])})
+
+
+def test_every_datatype_has_one_dtype():
+    assert len(tensors.DTYPES) == len(tensors.DATATYPES)

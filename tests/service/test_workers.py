@@ -1,0 +1,118 @@
+"""Several processes on one port."""
+
+import os
+import re
+import signal
+import time
+
+import httpx
+
+from service.samples import SEVEN_PNG
+from tests.conftest import write_version
+
+PNG = {"content-type": "image/png"}
+
+
+def children(pid: int) -> set[int]:
+    from pathlib import Path
+
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        if int(text.rsplit(")", 1)[1].split()[1]) == pid and b"multiprocessing" in (stat.parent / "cmdline").read_bytes():
+            found.add(int(stat.parent.name))
+    return {pid for pid in found if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def classified(url: str) -> bool:
+    try:
+        return httpx.post(f"{url}/v1/classify", content=SEVEN_PNG, headers=PNG).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_workers_share_the_port_and_their_metrics(start, models_dir):
+    server = start(models_dir=models_dir, workers=2)
+    until(lambda: len(children(server.process.pid)) == 2)
+    until(lambda: all(classified(server.url) for _ in range(5)))
+    before = requests(server.url)
+    assert all(classified(server.url) for _ in range(40))
+    assert requests(server.url) == before + 40
+    assert server.stop() == 0
+
+
+def requests(url: str) -> float:
+    text = httpx.get(f"{url}/metrics").text
+    found = re.search(r'modelyard_requests_total\{method="POST",route="/v1/classify",status="200"\} (\S+)', text)
+    return float(found[1]) if found else 0
+
+
+def test_a_worker_killed_is_replaced(start, models_dir):
+    server = start(models_dir=models_dir, workers=2)
+    until(lambda: len(children(server.process.pid)) == 2)
+    victim = min(children(server.process.pid))
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: len(children(server.process.pid) - {victim}) == 2)
+    until(lambda: all(classified(server.url) for _ in range(10)))
+    assert "a worker died and is replaced" in server.log.read_text()
+
+
+def test_workers_go_when_their_parent_is_killed(start, models_dir):
+    server = start(models_dir=models_dir, workers=2, drain_delay_s=0)
+    until(lambda: len(children(server.process.pid)) == 2)
+    workers = children(server.process.pid)
+    server.process.kill()
+    server.process.wait()
+    until(lambda: not any(os.path.exists(f"/proc/{worker}") for worker in workers))  # noqa: PTH110 - /proc
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(start, models_dir, tmp_path):
+    first = start(models_dir=models_dir)
+    port = first.url.rsplit(":", 1)[1]
+    for workers in (1, 2):
+        second = start(wait=False, models_dir=models_dir, port=port, workers=workers)
+        assert second.process.wait(20) == 2
+        lines = [line for line in second.log.read_text().splitlines() if line]
+        assert len(lines) == 1
+        assert f"Cannot listen on 127.0.0.1:{port}" in lines[0]
+
+
+def test_a_setting_that_is_wrong_is_said_in_one_line(start):
+    server = start(wait=False, max_batch="many")
+    assert server.process.wait(20) == 2
+    assert server.log.read_text().startswith("modelyard: MODELYARD_MAX_BATCH is 'many':")
+    assert server.log.read_text().count("\n") == 1
+
+
+def test_cuda_that_is_not_there_is_said_in_one_line(start, models_dir):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        import pytest
+
+        pytest.skip("this machine may have a GPU")
+    for workers in (1, 2):
+        server = start(wait=False, models_dir=models_dir, provider="cuda", workers=workers)
+        assert server.process.wait(20) == 2
+        assert "MODELYARD_PROVIDER is 'cuda', but" in server.log.read_text()
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_both_workers_take_up_a_new_version(start, models_dir):
+    server = start(models_dir=models_dir, workers=2, reload_s=0.1)
+    write_version(models_dir, version=2)
+    until(lambda: all(version(server.url) == 2 for _ in range(10)))
+
+
+def version(url: str) -> int:
+    return httpx.post(f"{url}/v1/classify", content=SEVEN_PNG, headers=PNG).json().get("version", 0)
