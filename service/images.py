@@ -286,11 +286,10 @@ def _small(picture: Image.Image) -> Image.Image:
 
 
 def _rough(small: Image.Image) -> Ink:
-    """What remains without the lighting, whose changes are wide, and without the edge."""
-    around = small.filter(ImageFilter.BoxBlur(GRID / 8))
-    rough = np.asarray(small, np.float32) - np.asarray(around, np.float32)
-    rows, columns = (side // 12 for side in rough.shape)
-    return rough[rows : rough.shape[0] - rows, columns : rough.shape[1] - columns]
+    """What remains without the edge and without the lighting, whose changes are wide."""
+    across, down = small.width // 12, small.height // 12
+    inner = small.crop((across, down, small.width - across, small.height - down))
+    return np.asarray(inner, np.float32) - np.asarray(inner.filter(ImageFilter.BoxBlur(GRID / 8)), np.float32)
 
 
 def _clearest(picture: Image.Image) -> Image.Image:
@@ -363,14 +362,14 @@ def _found(ink: Ink) -> Ink:
     peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
     if peak < max(FAINTEST, 5 * noise):
         return ink[:0]
-    cut = max(0.4 * peak, 4 * noise)
+    cut = max(0.3 * peak, 4 * noise)
     padded = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
     mass = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum((1, 3))
     parts = sorted(_parts(mass > 0), key=lambda part: -mass[tuple(part.T)].sum())
     if not parts:
         return ink[:0]
     last = np.array(mass.shape) - 1
-    edges = [part for part in parts if (part.min(0) == 0).any() or (part.max(0) == last).any()]
+    edges = [part for part in parts if ((part == 0) | (part == last)).any(1).sum() > 0.15 * max(mass.shape)]
     if any(part is parts[0] for part in edges):
         inner = ink * (1 - _spread(edges, mass.shape, cell, ink.shape))
         found = _found(inner)

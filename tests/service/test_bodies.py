@@ -86,7 +86,17 @@ def test_a_form_with_too_many_fields_is_refused():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b'{"a": NaN}', b'{"a": Infinity}', b'"\xed\xa0\x80"', b"\xff", b"[" * 5000 + b"]" * 5000, b"[" * 70 + b"]" * 70]
+    "data",
+    [
+        b"",
+        b"{",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'"\xed\xa0\x80"',
+        b"\xff",
+        b"[" * 5000 + b"]" * 5000,
+        b"[" * 70 + b"]" * 70,
+    ],
 )
 def test_what_is_no_sane_json_is_a_bad_request(data):
     with pytest.raises(BadRequest):

@@ -38,7 +38,7 @@ def test_a_missing_output_or_another_shape_is_an_error(answer):
 
 @pytest.mark.parametrize("data", [b"", b"junk", DOUBLED.pack()[:-30], Golden({}, {}).pack()])
 def test_a_broken_file_is_refused(data):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         Golden.unpack(data)
 
 

@@ -17,7 +17,10 @@ def graph(datatype="FP32") -> GraphSpec:
     return GraphSpec(
         file="model.onnx",
         inputs=(TensorSpec(name="x", datatype=datatype, shape=("batch", 2)),),
-        outputs=(TensorSpec(name="y", datatype="FP32", shape=("batch",)), TensorSpec(name="z", datatype="FP32", shape=("batch",))),
+        outputs=(
+            TensorSpec(name="y", datatype="FP32", shape=("batch",)),
+            TensorSpec(name="z", datatype="FP32", shape=("batch",)),
+        ),
     )
 
 

@@ -15,7 +15,9 @@ def test_complete_versions_are_found_in_order(tmp_path):
     assert [(found.name, found.version) for found in repository.scan(tmp_path)] == [("a", 9), ("a", 10), ("b", 2)]
 
 
-@pytest.mark.parametrize("folder", ["light/01", "light/0", "light/+2", "light/.incoming-x", "light/١", "Light/3", "../outside/1"])
+@pytest.mark.parametrize(
+    "folder", ["light/01", "light/0", "light/+2", "light/.incoming-x", "light/١", "Light/3", "../outside/1"]
+)
 def test_a_folder_that_is_no_version_is_passed_over(models_dir, folder):
     path = models_dir / folder
     path.mkdir(parents=True)

@@ -158,7 +158,12 @@ async def test_models_are_listed_with_their_scores_and_refusals(client, models_d
             break
         await asyncio.sleep(0.02)
     (model,) = listed["models"]
-    assert (model["name"], model["version"], model["scores"], model["verbs"]) == ("light", 1, {"accuracy": 1.0}, ["/v1/classify"])
+    assert (model["name"], model["version"], model["scores"], model["verbs"]) == (
+        "light",
+        1,
+        {"accuracy": 1.0},
+        ["/v1/classify"],
+    )
     (refused,) = listed["refused"]
     assert (refused["version"], "cannot open the graph" in refused["reason"]) == (2, True)
 

@@ -45,7 +45,9 @@ def url(tmp_path_factory):
     limits = {"HEADER_TIMEOUT_S": "1", "BODY_TIMEOUT_S": "1", "MAX_CONNECTIONS": "20", "PORT": "0"}
     named = {f"MODELYARD_{key}": value for key, value in {**limits, "MODELS_DIR": str(folder / "models")}.items()}
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **named}, stderr=log, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **named}, stderr=log, text=True
+        )
     one = Process(process, "", folder / "log")
     one.url = _address(one)
     _ready(one)
@@ -138,7 +140,9 @@ def test_sigterm_says_not_ready_first_then_finishes_what_is_in_flight_and_exits(
                 answers.append(client.post("/v1/classify", content=SEVEN_PNG, headers=PNG).status_code)
 
     slow = connect(server.url)
-    slow.sendall(b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(SEVEN_PNG))
+    slow.sendall(
+        b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(SEVEN_PNG)
+    )
     threads = [threading.Thread(target=loop) for _ in range(3)]
     for thread in threads:
         thread.start()

@@ -7,9 +7,7 @@ from service import images
 from service.families import classifier
 from service.families.classifier import Assets, Options
 
-ASSETS = Assets(
-    ("cat", "dog", "fox"), images.Preparation(mode="plain", height=4, width=4, channels=1), images.PictureLimits()
-)
+ASSETS = Assets(("cat", "dog", "fox"), images.Preparation(mode="plain", height=4, width=4, channels=1), images.PictureLimits())
 
 
 def predict(*probabilities: float, **options) -> dict:
