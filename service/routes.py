@@ -11,10 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, create_model
 from starlette.requests import ClientDisconnect
 
-from service import __version__, bodies, metrics, protocol, tensors
+from service import __version__, bodies, metrics, openapi, protocol, tensors
 from service.bodies import Body
 from service.errors import (
     DeadlineExceeded,
@@ -40,27 +39,6 @@ WATCH_AFTER_S = 0.05
 
 Name = Annotated[str, Path(max_length=200, examples=["digits"])]
 Version = Annotated[str, Path(max_length=200, examples=["1"])]
-
-
-class Error(BaseModel):
-    """What every error answers: one sentence, a stable code, the id to look for in the log."""
-
-    error: str
-    code: str
-    request_id: str
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Error, "description": description}
-    for status, description in {
-        400: "The request cannot be read",
-        404: "No such model or version",
-        413: "Too large",
-        415: "A media type or picture format that is not taken",
-        422: "A value that is not what was expected",
-        503: "Overloaded or loading; Retry-After says when to ask again",
-    }.items()
-}
 
 
 def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
@@ -137,23 +115,17 @@ class Routes:
         async def handler(request: Request) -> Response:
             return await self._answer_verb(family, verb, request)
 
-        envelope = create_model(
-            f"{verb.name.capitalize()}Response",
-            model=(str, ...),
-            version=(int, ...),
-            predictions=(list[verb.Prediction], ...),  # type: ignore[name-defined]  # a class held in a field
-        )
         router.add_api_route(
             f"/v1/{verb.name}",
             handler,
             methods=["POST"],
             name=verb.name,
             summary=verb.summary,
-            description=verb.preprocess.__module__ and verb.Request.__doc__,
+            description=verb.Request.__doc__,
             tags=[family],
-            response_model=envelope,
-            responses=ERRORS,
-            openapi_extra=_documented(verb),
+            response_model=openapi.verb_response(verb),
+            responses=openapi.ERRORS,
+            openapi_extra=openapi.verb_extra(verb),
         )
 
     async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
@@ -214,7 +186,9 @@ class Routes:
                 }
             )
 
-        @router.get("/v1/models/{name}", tags=["models"], summary="Where a model comes from", responses={404: ERRORS[404]})
+        @router.get(
+            "/v1/models/{name}", tags=["models"], summary="Where a model comes from", responses={404: openapi.ERRORS[404]}
+        )
         async def model(name: Name) -> Response:
             newest = registry.get(name)
             versions = registry.models()[newest.name]
@@ -239,7 +213,7 @@ class Routes:
             "/v2/health/ready",
             tags=["operations"],
             summary="Whether it should get requests",
-            responses={503: ERRORS[503]},
+            responses={503: openapi.ERRORS[503]},
         )
         async def ready() -> Response:
             if reason := registry.not_ready():
@@ -272,7 +246,7 @@ class Routes:
         table: tuple[tuple[str, str, Callable[..., Any], str, dict[str, Any] | None], ...] = (
             ("", "GET", metadata, "A model's inputs and outputs", None),
             ("/ready", "GET", ready, "Whether a model answers", None),
-            ("/infer", "POST", infer, "Tensors in, tensors out", _INFER),
+            ("/infer", "POST", infer, "Tensors in, tensors out", openapi.INFER_EXTRA),
         )
         for suffix, method, handler, summary, extra in table:
             for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
@@ -282,7 +256,7 @@ class Routes:
                     methods=[method],
                     tags=["tensors"],
                     summary=summary,
-                    responses=ERRORS,
+                    responses=openapi.ERRORS,
                     openapi_extra=extra,
                     operation_id=f"{handler.__name__}{'_of_version' if 'version}' in path else ''}",
                 )
@@ -334,33 +308,3 @@ def _server_timing(decode_s: float, timing: Timing) -> str:
         f"decode;dur={decode_s * 1e3:.3f}, queue;dur={timing.queue_s * 1e3:.3f}, "
         f'compute;dur={timing.compute_s * 1e3:.3f};desc="batch of {timing.batch_rows}"'
     )
-
-
-def _documented(verb: Verb) -> dict[str, Any]:
-    """The query and the body of a verb for OpenAPI, from its pydantic classes."""
-    content: dict[str, Any] = {}
-    for media in verb.reader.media:
-        if media == bodies.JSON:
-            content[media] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
-        elif media == bodies.FORM:
-            files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-            content[media] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
-        else:
-            content[media] = {"schema": {"type": "string", "format": "binary"}}
-    ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != bodies.JSON))
-    options = verb.Options.model_json_schema()["properties"]
-    parameters = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in options.items()]
-    return {"requestBody": {"required": True, "content": ordered}, "parameters": parameters}
-
-
-_INFER: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "object", "required": ["inputs"]},
-                "example": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [0] * 784}]},
-            }
-        },
-    }
-}

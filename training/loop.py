@@ -1,6 +1,6 @@
 """The training loop: epochs of steps with Lightning Fabric, the only file that knows it. Knows no family.
 
-Averages the weights as it goes (an exponential moving average over the last twentieth of the steps: Polyak and Juditsky 1992,
+Averages the weights as it goes (an exponential moving average whose time constant is 3 % of the steps: Polyak and Juditsky 1992,
 as in Izmailov et al. 2018), changes the rate in one cycle (Smith and Topin 2018), and leaves a checkpoint after each epoch.
 The order of rows, dropout and augmentation are seeded by (seed, epoch) and everything else is in the checkpoint, so that a
 killed run that is resumed ends with the same weights on the same machine.
@@ -23,7 +23,7 @@ from training.checkpoint import Checkpoint
 from training.room import Data, Predict, Recipe, Room, Scores, TrainingError
 from training.run import Run
 
-AVERAGED_SHARE = 0.05
+AVERAGED_SHARE = 0.03
 """Of all steps: the time constant of the weights' average."""
 CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still a number."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from training.sources import Sources
 
 WEIGHTS = "weights.safetensors"
 PARITY_ROWS = 256
+OWN = " --data DIR"
+"""How the command to evaluate ends where only the owner has the data."""
 LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -108,9 +111,9 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
 def _begin(family: str, room: Room, config: Any, options: Options, console: Console) -> _Job:
     settings = _settings(options)
     name = _name(room, options)
-    asked = {"family": family, "name": name, "data": str(options.data or ""), **dataclasses.asdict(config)}
     origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
     data = room.data(config, origin)
+    asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
     console.print(f"[bold]{name}[/bold]: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}")
     return _Job(family, room, name, config, options, settings, data, run)
@@ -125,9 +128,13 @@ def evaluate(
     if manifest.family not in rooms:
         raise TrainingError(f"{name} is of the family '{manifest.family}'; there are {sorted(rooms)}.")
     room = rooms[manifest.family]
+    if manifest.evaluate.endswith(OWN) and not options.data:
+        raise TrainingError(f"{name}:{manifest.version} was trained on its owner's data; name that folder with --data.")
     known = {field.name for field in dataclasses.fields(room.Config)}
     config = room.Config(**{key: value for key, value in manifest.training.config.items() if key in known})
     data = room.data(config, Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console))
+    if data.labels != manifest.labels or data.preparation != manifest.preparation:
+        raise TrainingError(f"{data.source.name} has other labels or another kind of picture than {name}:{manifest.version}.")
     if data.source.sha256 != manifest.source.sha256:
         console.print(f"[yellow]these are not the rows it was published with[/yellow] ({manifest.source.name})")
     return manifest, _score(room, manifest, folder, data.test), data
@@ -157,7 +164,11 @@ def _history(run: Run) -> list[dict[str, float]]:
 
 
 def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
-    return room.evaluate(export.open_graph((folder / manifest.graph.file).read_bytes()), rows, manifest.labels)
+    path = folder / manifest.graph.file
+    graph = path.read_bytes()
+    if sha256(graph) != manifest.files[path.name].sha256:
+        raise TrainingError(f"{path} is not the published file: its SHA-256 is not the manifest's.")
+    return room.evaluate(export.open_graph(graph), rows, manifest.labels)
 
 
 def _draw(job: _Job, found: Scores) -> list[Path]:
@@ -177,8 +188,13 @@ def _training(config: Any, network: nn.Module, run: Run) -> Training:
         finished=datetime.now(UTC).replace(microsecond=0),
         code=_revision(),
         libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
-        command="python -m training " + " ".join(sys.argv[1:]),
+        command=_command(),
     )
+
+
+def _command() -> str:
+    """As it was typed, but for where things lie on this machine."""
+    return " ".join(["python -m training", *(re.sub(r"(^|=)[/~](.*/)?(?=.)", r"\1…/", word) for word in sys.argv[1:])])
 
 
 def _revision() -> str:
@@ -201,7 +217,7 @@ def _manifest(
     job: _Job, wanted: Export, exported: Exported, found: Scores, files: dict[str, bytes], training: Training
 ) -> Manifest:
     """Of the version to be; publishing gives it its number."""
-    own = " --data DIR" if job.options.data else ""
+    own = OWN if job.options.data else ""
     return Manifest(
         name=job.name,
         version=1,

@@ -70,7 +70,7 @@ def judge(
         return Verdict(f"its labels or inputs are not those of {served.name}:{parent}, so clients would break", parent)
     before = evaluate(served, folder).values[candidate.gate]
     now = candidate.scores[candidate.gate]
-    if now < before - tolerance:
+    if not now >= before - tolerance:  # so that a NaN is refused
         return Verdict(
             f"its {candidate.gate} is {now:.4f}, that of {served.name}:{parent} is {before:.4f} on the same rows, "
             f"and it may be at most {tolerance:g} lower",
@@ -92,11 +92,14 @@ def publish(models_dir: Path, name: str, files: Mapping[str, bytes], draft: Call
             _write(aside / file, data)
         aside.chmod(0o755)  # mkdtemp makes it for its owner alone; the service may be another user
         folder = _rename(model, aside, lambda version: draft(version).dump())
-        _sync(model)
     except OSError as error:
         raise TrainingError(f"{model} cannot be written: {error.strerror}; nothing was published.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    try:
+        _sync(model)
+    except OSError as error:
+        raise TrainingError(f"{folder} is published, but might not outlive a power cut: {error.strerror}.") from error
     return folder
 
 

@@ -7,6 +7,7 @@ Knows no room by name, and neither how the loop runs nor how a version is writte
 """
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -146,6 +147,25 @@ class Room(Protocol):
     def draw(self, scores: Scores, split: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
         """Pictures of an evaluation, written to `folder`."""
         ...
+
+
+Bounds = Mapping[str, tuple[float, float]]
+RECIPE_BOUNDS: Bounds = {
+    "epochs": (1, 100_000),
+    "batch_size": (1, 100_000),
+    "learning_rate": (0, math.inf),
+    "weight_decay": (0, 1_000),
+    "seed": (0, 2**31 - 1),
+}
+"""Least and most of the fields of `Recipe`; a room adds its own."""
+
+
+def check(config: Any, bounds: Bounds) -> None:
+    """Raises TrainingError, naming the option, where a field of `config` is set and not within its bounds."""
+    for key, (least, most) in bounds.items():
+        value = getattr(config, key)
+        if value is not None and not least <= value <= most:
+            raise TrainingError(f"--{key.replace('_', '-')} is {value}; expected {least} to {most}.")
 
 
 def rooms() -> dict[str, Room]:

@@ -70,7 +70,9 @@ class Run:
                 continue
             if json.loads((folder / CONFIG).read_bytes()) == json.loads(json.dumps(config)):
                 return cls(folder, console)
-        raise TrainingError(f"No unfinished run of '{name}' with these options is in {runs_dir / name}; run without --resume.")
+        raise TrainingError(
+            f"No unfinished run of '{name}' with these options and data is in {runs_dir / name}; run without --resume."
+        )
 
     def checkpoint(self) -> Checkpoint | None:
         """What an earlier process left; None where it had not finished an epoch."""

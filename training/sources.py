@@ -145,9 +145,9 @@ def _checked(path: Path, file: PublicFile) -> bytes:
 
 def idx(data: bytes) -> NDArray[np.uint8]:
     """An array from the bytes of an idx file (http://yann.lecun.com/exdb/mnist, 'the IDX file format'), uint8 only."""
-    axes = data[3]
+    axes = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0
     sizes = [int.from_bytes(data[4 + 4 * axis : 8 + 4 * axis], "big") for axis in range(axes)]
-    if data[:3] != b"\0\0\x08" or len(data) != 4 + 4 * axes + math.prod(sizes):
+    if not axes or len(data) != 4 + 4 * axes + math.prod(sizes):
         raise TrainingError(f"The idx file states {sizes} and has {len(data)} bytes.")
     return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(sizes).copy()  # writable, as PyTorch wants it
 
@@ -183,6 +183,7 @@ def folder(root: Path, preparation: images.Preparation, least: int) -> Folder:
     pixels: list[Pixels] = []
     targets: list[int] = []
     raw: list[bytes] = []
+    size_bytes = 0
     for target, path in enumerate(classes):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES)
         if len(files) < least:
@@ -194,12 +195,15 @@ def folder(root: Path, preparation: images.Preparation, least: int) -> Folder:
             except ServiceError as error:
                 raise TrainingError(f"{file}: {error.message}") from error
             targets.append(target)
-            raw.append(hashlib.sha256(data).digest())
+            raw.append(path.name.encode() + hashlib.sha256(data).digest())
+            size_bytes += len(data)
     return Folder(
         np.stack(pixels),
         np.array(targets, np.int64),
         tuple(path.name for path in classes),
-        lambda rows: fingerprint(root.resolve().name, raw, rows, "the user's own pictures; the digest is of their digests"),
+        lambda rows: fingerprint(
+            root.resolve().name, raw, rows, "the user's own pictures; the digest is of their labels and digests"
+        ).model_copy(update={"size_bytes": size_bytes}),
     )
 
 

@@ -29,8 +29,7 @@ clean_up() {
     tail -n 60 "$log" >&3
     say "FAIL  ${broken:-0} promises broken, or a step failed: the end of the log is above"
   fi
-  [[ -z $server ]] || kill -KILL "$server" || true # unshare's --kill-child takes the image's processes along
-  wait
+  [[ -z $server ]] || kill_server
   rm -rf --one-file-system "$work"
 }
 trap clean_up EXIT
@@ -154,7 +153,7 @@ jail() {
   local ids=$1
   shift
   # exec: the job's process id is unshare's, and its child is the image's process 1
-  exec unshare --mount --pid --fork --kill-child bash -euc 'enter "$@"' enter \
+  exec unshare --mount --pid --fork bash -euc 'enter "$@"' enter \
     env -i "${environment[@]}" "MODELYARD_PORT=$port" \
     setpriv --reuid "${ids%:*}" --regid "${ids#*:}" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs \
     env "$@"
@@ -166,7 +165,7 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("", 0)); p
 
 start() {
   port=$(free_port)
-  jail "$user" "$@" "${entrypoint[@]}" &
+  jail "$user" "$@" "${entrypoint[@]}" 3>&- &
   server=$!
 }
 
@@ -178,6 +177,7 @@ becomes_ready() {
   done
 }
 
+# The image's process 1, as this machine numbers it: the child of the job, which is unshare.
 process() { tr -d ' ' <"/proc/$server/task/$server/children"; }
 
 # status FIELD PATTERN: what the kernel says about the image's process 1
@@ -211,12 +211,19 @@ says_seven() {
     python3 -c 'import json, sys; body = json.load(sys.stdin); print(body); sys.exit(body["predictions"][0]["label"] != "7")'
 }
 
+# With process 1 all processes of its namespace end.
+kill_server() {
+  kill -KILL "$(process)" || true
+  wait "$server" || true
+  server=
+}
+
 # SIGTERM to the image's process 1, as `docker stop` sends it. 0 only if it then ends in time and with status 0.
 stops() {
   local deadline=$((SECONDS + drain_s)) job=$server
   kill -TERM "$(process)"
-  while kill -0 "$job" 2>/dev/null; do
-    ((SECONDS < deadline)) || return 1
+  while kill -0 "$job"; do
+    ((SECONDS < deadline)) || { kill_server && return 1; }
     sleep 0.1
   done
   server=
@@ -225,39 +232,43 @@ stops() {
 
 # --- the promises -----------------------------------------------------------------------------------------------------
 
-((EUID == 0)) || { say "FAIL  this makes mounts and a base system: run it as root" && exit 1; }
-mkdir -p "$TMPDIR"
+main() {
+  local module folder
+  ((EUID == 0)) || { say "FAIL  this makes mounts and a base system: run it as root" && exit 1; }
+  mkdir -p "$TMPDIR"
 
-phase "tools" && install_tools
-phase "base image, by debootstrap" && make_base
-phase "the service image" && build_image
-phase "run" && read_image
+  phase "tools" && install_tools
+  phase "base image, by debootstrap" && make_base
+  phase "the service image" && build_image
+  phase "run" && read_image
 
-promise "the image's user is a number, and not 0" grep -Eqx '[1-9][0-9]*:[1-9][0-9]*' <<<"$user"
-for module in service onnxruntime; do promise "$module can be imported" importable "$module"; done
-for module in torch training pip; do promise "$module cannot be imported" not importable "$module"; done
-promise "no compiler is in the image" not has /usr/bin '(cc|gcc|c\+\+|g\+\+|clang|make)'
-promise "no model is in the image" not has /models '.+'
+  promise "the image's user is a number, and not 0" grep -Eqx '[1-9][0-9]*:[1-9][0-9]*' <<<"$user"
+  for module in service onnxruntime; do promise "$module can be imported" importable "$module"; done
+  for module in torch training pip; do promise "$module cannot be imported" not importable "$module"; done
+  promise "no compiler is in the image" not has /usr/bin '(cc|gcc|c\+\+|g\+\+|clang|make)'
+  promise "no model is in the image" not has /models '.+'
 
-start
-promise "on a read-only root it is ready within $ready_s s" becomes_ready
-promise "$(basename "$picture") is a 7" says_seven
-promise "it listens on every address, so that a published port reaches it" says_seven 127.0.0.2
-promise "its health check passes" healthy
-promise "its process has no root id" status Uid "${user%:*}([[:space:]]+${user%:*}){3}"
-promise "its process has no capability" not status 'Cap(Inh|Prm|Eff|Bnd|Amb)' '.*[1-9a-f].*'
-promise "its process cannot gain privileges" status NoNewPrivs 1
-promise "its root is mounted read-only" root_is_read_only
-for folder in / /venv /models; do promise "$folder cannot be written, not even by root" read_only "$folder"; done
-promise "/tmp can be written" writable /tmp
-promise "SIGTERM ends it within $drain_s s, with status 0" stops
-promise "its health check then fails" not healthy
+  start
+  promise "on a read-only root it is ready within $ready_s s" becomes_ready
+  promise "$(basename "$picture") is a 7" says_seven
+  promise "it listens on every address, so that a published port reaches it" says_seven 127.0.0.2
+  promise "its health check passes" healthy
+  promise "its process has no root id" status Uid '[1-9][0-9]*([[:space:]]+[1-9][0-9]*){3}'
+  promise "its process has no capability" not status 'Cap(Inh|Prm|Eff|Bnd|Amb)' '.*[1-9a-f].*'
+  promise "its process cannot gain privileges" status NoNewPrivs 1
+  promise "its root is mounted read-only" root_is_read_only
+  for folder in / /venv /models; do promise "$folder cannot be written, not even by root" read_only "$folder"; done
+  promise "/tmp can be written" writable /tmp
+  promise "SIGTERM ends it within $drain_s s, with status 0" stops
+  promise "its health check then fails" not healthy
 
-start MODELYARD_WORKERS=2
-promise "with two workers it is ready within $ready_s s" becomes_ready
-promise "with two workers $(basename "$picture") is a 7" says_seven
-promise "with two workers SIGTERM ends it within $drain_s s, with status 0" stops
+  start MODELYARD_WORKERS=2
+  promise "with two workers it is ready within $ready_s s" becomes_ready
+  promise "with two workers $(basename "$picture") is a 7" says_seven
+  promise "with two workers SIGTERM ends it within $drain_s s, with status 0" stops
 
-phase "done"
-((broken == 0)) || exit 1
-say "PASS  all promises kept"
+  phase "done"
+  ((broken == 0)) && say "PASS  all promises kept"
+}
+
+main

@@ -22,12 +22,14 @@ from service.golden import Arrays
 from service.images import Preparation
 from service.manifest import Source
 from training import plots, scores, sources
-from training.room import Batch, Data, Export, Predict, Scores, Shape, Sources, TrainingError
+from training.room import RECIPE_BOUNDS, Batch, Data, Export, Predict, Scores, Shape, Sources, TrainingError, check
 
 name = "digits"
 gate = "accuracy"
 tolerance = 0.01
 RATES = {"residual": 0.01, "book": 0.003, "deep": 0.005, "dense": 0.002}
+SHARES = {"validation_share": (0, 0.4), "test_share": (0, 0.4), "label_smoothing": (0, 1), "dropout": (0, 1)}
+BOUNDS = {**RECIPE_BOUNDS, **SHARES, "width": (1, 4096), "image_size": (18, 1024)}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Config:
     # Which network.
     architecture: Literal["residual", "book", "deep", "dense"] = "residual"
     # Passes over the training rows.
-    epochs: int = 28
+    epochs: int = 24
     # Rows in one step.
     batch_size: int = 128
     # Peak rate of AdamW; the architecture's own where none is given.
@@ -55,7 +57,7 @@ class Config:
     # Share of the target spread over all labels.
     label_smoothing: float = 0.05
     # Share of the last features left out in a step.
-    dropout: float = 0.1
+    dropout: float = 0.2
     # Channels of the residual network's first block.
     width: int = 32
     # Arithmetic of the matrix products while training; the graph is float32.
@@ -74,9 +76,10 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """The rate that suits the architecture, where none was given."""
+        """The rate that suits the architecture, where none was given. Raises TrainingError on a field out of bounds."""
         if self.learning_rate is None:
             object.__setattr__(self, "learning_rate", RATES[self.architecture])
+        check(self, BOUNDS)
 
 
 def data(config: Config, origin: Sources) -> Data:
@@ -160,8 +163,6 @@ def _conv(depth_in: int, depth_out: int, kernel: int, stride: int = 1) -> tuple[
 def network(config: Config, shape: Shape) -> nn.Module:
     """The architecture, for this size, depth and number of classes."""
     build = {"residual": _residual, "book": _book, "deep": _deep, "dense": _dense}[config.architecture]
-    if min(shape["height"], shape["width"]) < 18:
-        raise TrainingError(f"Pictures of {shape['height']} x {shape['width']} are too small; expected 18 pixels or more.")
     return build(config, shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # its stub forgot it
 
 
@@ -239,16 +240,16 @@ def _augmented(pixels: Tensor, *, flip: bool) -> Tensor:
     def within(most: float) -> Tensor:
         return (torch.rand(rows, device=device) * 2 - 1) * most
 
-    turn, shear = within(math.radians(13)), within(0.18)
-    wide, high = 1 + within(0.12), 1 + within(0.12)
+    turn, shear = within(math.radians(10)), within(0.1)
+    wide, high = 1 + within(0.1), 1 + within(0.1)
     if flip:
         wide = wide * (1 - 2 * torch.randint(0, 2, (rows,), device=device))
-    right, down = within(2 / 14), within(2 / 14)  # 2 of 28 pixels; a grid is 2 wide
+    right, down = within(1 / 14), within(1 / 14)  # 1 of 28 pixels; a grid is 2 wide
     cos, sin = turn.cos(), turn.sin()
     first = torch.stack([cos * wide, -sin * high + shear, right], 1)
     second = torch.stack([sin * wide, cos * high, down], 1)
     grid = F.affine_grid(torch.stack([first, second], 1), list(pixels.shape), align_corners=False)
-    knots = torch.randn(rows, 2, 7, 7, device=device) * (0.7 / 14)
+    knots = torch.randn(rows, 2, 7, 7, device=device) * (0.5 / 14)
     field = F.interpolate(knots, size=pixels.shape[2:], mode="bicubic", align_corners=False)
     return F.grid_sample(pixels, grid + field.permute(0, 2, 3, 1), align_corners=False)
 

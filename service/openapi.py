@@ -1,0 +1,72 @@
+"""What the OpenAPI document says beyond FastAPI's own: bodies that are read as bytes, their examples, the one error form.
+
+Made from the verbs' pydantic classes, so that docs and checks are the same. Knows pydantic and the verbs; serves nothing.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, create_model
+
+from service import bodies
+from service.family import Verb
+
+
+class Error(BaseModel):
+    """What every error answers: one sentence, a stable code, the id to look for in the log."""
+
+    error: str
+    code: str
+    request_id: str
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Error, "description": description}
+    for status, description in {
+        400: "The request cannot be read",
+        404: "No such model or version",
+        413: "Too large",
+        415: "A media type or picture format that is not taken",
+        422: "A value that is not what was expected",
+        503: "Overloaded or loading; Retry-After says when to ask again",
+    }.items()
+}
+
+
+def verb_response(verb: Verb) -> type[BaseModel]:
+    """The answer's envelope: the model, its version, and one prediction for each input, in order."""
+    return create_model(
+        f"{verb.name.capitalize()}Response",
+        model=(str, ...),
+        version=(int, ...),
+        predictions=(list[verb.Prediction], ...),  # type: ignore[name-defined]  # a class held in a field
+    )
+
+
+def verb_extra(verb: Verb) -> dict[str, Any]:
+    """The query and the body of a verb for OpenAPI, from its pydantic classes."""
+    content: dict[str, Any] = {}
+    for media in verb.reader.media:
+        if media == bodies.JSON:
+            content[media] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
+        elif media == bodies.FORM:
+            files = {"type": "array", "items": {"type": "string", "format": "binary"}}
+            content[media] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
+        else:
+            content[media] = {"schema": {"type": "string", "format": "binary"}}
+    ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != bodies.JSON))
+    options = verb.Options.model_json_schema()["properties"]
+    parameters = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in options.items()]
+    return {"requestBody": {"required": True, "content": ordered}, "parameters": parameters}
+
+
+INFER_EXTRA: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["inputs"]},
+                "example": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [0] * 784}]},
+            }
+        },
+    }
+}

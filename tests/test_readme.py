@@ -1,0 +1,84 @@
+"""What the README shows is true."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+from PIL import Image
+
+from service.samples import SEVEN
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line.removeprefix("$ ").split("   #")[0].strip() for line in README.splitlines() if line.startswith("$ ")]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The files that the README's requests name."""
+    (tmp_path / "service/web").mkdir(parents=True)
+    shutil.copy(ROOT / "service/web/seven.png", tmp_path / "service/web")
+    shutil.copy(ROOT / "service/web/seven.png", tmp_path / "one.png")
+    Image.open(tmp_path / "one.png").convert("L").save(tmp_path / "two.jpg")
+    return tmp_path
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_every_curl_command_answers(start, folder):
+    server = start(models_dir=ROOT / "models")
+    commands = [command for command in COMMANDS if command.startswith("curl")]
+    assert len(commands) >= 3
+    for command in commands:
+        words = shlex.split(command.replace("localhost:8000", server.url.removeprefix("http://")).replace("<base64>", SEVEN))
+        answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
+        assert all(one["label"] == "7" for one in answer["predictions"]), command
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+def test_the_first_answer_is_the_one_shown(start, folder):
+    server = start(models_dir=ROOT / "models")
+    command = next(command for command in COMMANDS if command.startswith("curl"))
+    shown = json.loads(README.split(command)[1].split("\n")[1])
+    words = shlex.split(command.replace("localhost:8000", server.url.removeprefix("http://")))
+    answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
+    assert (answer["model"], answer["version"]) == (shown["model"], shown["version"])
+    assert answer["predictions"][0]["label"] == shown["predictions"][0]["label"]
+    assert answer["predictions"][0]["probability"] == pytest.approx(shown["predictions"][0]["probability"], abs=1e-3)
+
+
+def test_every_make_target_that_is_named_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"\bmake ((?:[a-z-]+ ?)+)", "\n".join(COMMANDS)))
+    assert named
+    assert all(target in targets for words in named for target in words.split())
+
+
+def test_every_training_command_is_known():
+    from training.families.classifier import Config
+
+    text = README + (ROOT / "CONTRIBUTING.md").read_text()
+    found = re.findall(r"python -m training (\w+)", text)
+    assert set(found) <= {"train", "summary", "evaluate", "list"}
+    for option in re.findall(r"--architecture (\w+)", text):
+        assert Config(architecture=option).learning_rate
+
+
+def test_every_module_stands_in_the_tree_and_every_file_in_the_tree_exists():
+    tree = README.split("## The tree")[1].split("```")[1]
+    for side in ("service", "training"):
+        part = tree.split(f"{side}/ ", 1)[1].split("\ntraining/" if side == "service" else "\nmodels/")[0]
+        named = set(re.findall(r"\b(\w+\.py)\b", part))
+        assert named == {path.name for path in (ROOT / side).glob("*.py")} - {"__init__.py"}
+
+
+def test_every_endpoint_that_is_named_exists():
+    from service.app import create_app
+    from service.settings import Settings
+
+    app = create_app(Settings())
+    paths = set(app.openapi()["paths"]) | {"/docs"}
+    for path in re.findall(r"^\| `(?:GET|POST) (/[^`]*)`", README, re.M):
+        assert path in paths, path
