@@ -40,6 +40,7 @@ PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 JPEG_START = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the SOF markers: they carry the size
 JPEG_LEFT_OUT = (frozenset(range(0xE1, 0xF0)) - {0xEE}) | {0xFE}  # APPn and COM, but JFIF and Adobe tell the colours
 JPEG_SCAN = 0xDA
+JPEG_MARKER = re.compile(rb"\xff[\x01-\xfe]")  # searched for, so that fill bytes and junk are skipped as decoders do
 MAX_PARTS = 20_000  # chunks or segments; a file of ten megabytes may hold a million
 MAX_SCANS = 100  # of a progressive JPEG; each costs a pass over the whole picture, however few its bytes
 CORRUPT = "The picture is cut short or corrupt: expected a complete PNG or JPEG file."
@@ -56,12 +57,13 @@ TURNS = {
 
 SEARCHED = 400  # the long side, in pixels, at which a digit is looked for
 GRID = 96  # the long side at which lighting is estimated
-CLOSED = 6
-CELLS = 64
-BLACK = 32
-THIN = 8.4  # of 80
-FAINTEST = 0.03
-FLAT = 10  # how many of 255 levels a ground may vary and still be one colour
+CELLS = 64  # the long side at which connected parts are told from each other
+FINE = 80  # the long side at which strokes are thickened
+THICKNESS = 0.105  # of the long side; what MNIST's strokes have at least, most of them
+BLACK = 32  # up to here, of 255, a ground is black
+FLAT = 10  # how far, of 255, the ground along the edge may vary and still be one colour
+FAINT = 0.03  # of the ground's brightness; ink fainter than this is none
+CLOSED = 6  # steps of the widest closing: strokes up to 4 * 6 + 1 of GRID are strokes, not shadows
 
 
 class Preparation(BaseModel, frozen=True, extra="forbid"):
@@ -109,17 +111,18 @@ def prepare(data: bytes, preparation: Preparation, limits: PictureLimits = Pictu
         file, turn = _open(data)
         if file.size != (width, height):  # a second header would otherwise slip past the limits
             raise InvalidInput(CORRUPT)
-        picture = _decode(file, _least_side(file.size, turn, preparation))
+        digit = preparation.mode == "digit"
+        picture = _decode(file, SEARCHED if digit else 2 * max(preparation.width, preparation.height))
     except ServiceError:
         raise
     except Exception as error:
         raise InvalidInput(CORRUPT) from error
     if turn is not None:
         picture = picture.transpose(turn)
-    if preparation.mode == "plain":
+    if not digit:
         return _plain(picture, preparation)
-    pixels = _digit(picture, preparation.width, preparation.height)[:, :, np.newaxis]
-    return np.ascontiguousarray(np.repeat(pixels, preparation.channels, axis=2))
+    pixels = _digit(picture, preparation.width, preparation.height)
+    return np.repeat(pixels[:, :, np.newaxis], preparation.channels, axis=2)
 
 
 def to_png(pixels: Pixels) -> bytes:
@@ -163,9 +166,10 @@ def _jpeg_parts(data: bytes) -> tuple[list[bytes], bytes]:
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             exif = exif or data[at + 10 : end]
         if marker == JPEG_SCAN:
-            if data.count(b"\xff\xda", at) > MAX_SCANS:
+            end = data.find(b"\xff\xd9", at) + 2  # what some cameras put behind the picture is left out, too
+            if end < at or data.count(b"\xff\xda", at, end) > MAX_SCANS:
                 break
-            return [*parts, data[at:]], exif
+            return [*parts, data[at:end]], exif
         if marker not in JPEG_LEFT_OUT:
             parts.append(data[at:end])
     raise InvalidInput(CORRUPT)
@@ -175,7 +179,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of each segment of a JPEG up to the first scan."""
     at = 2
     for _ in range(MAX_PARTS):
-        found = re.compile(rb"\xff[\x01-\xfe]").search(data, at)  # skips fill bytes and junk, as decoders do
+        found = JPEG_MARKER.search(data, at)
         if not found or found.end() + 2 > len(data):
             return
         at = found.start()
@@ -199,21 +203,10 @@ def _orientation(exif: bytes) -> int:
     return 1
 
 
-def _least_side(file_size: tuple[int, int], turn: Image.Transpose | None, preparation: Preparation) -> int:
-    """The long side to which the picture may be reduced while it is decoded."""
-    if preparation.mode == "digit":
-        return max(SEARCHED, preparation.width, preparation.height)
-    width, height = file_size
-    sideways = turn in (TURNS[5], TURNS[6], TURNS[7], TURNS[8])
-    wanted = (preparation.height, preparation.width) if sideways else (preparation.width, preparation.height)
-    return int(2 * max(width, height) * max(wanted[0] / width, wanted[1] / height)) + 1
-
-
-def _decode(file: ImageFile, least_side: int) -> Image.Image:
-    """The picture as L, RGB or, where something in it is transparent, RGBA."""
+def _decode(file: ImageFile, kept: int) -> Image.Image:
+    """The picture as L, RGB or, where something in it is transparent, RGBA; no side reduced below `kept` pixels."""
     picture: Image.Image = file
-    scale = max(1, max(file.size) // least_side)
-    file.draft(None, (max(1, file.width // scale), max(1, file.height // scale)))  # JPEG only: 1/2, 1/4 or 1/8
+    file.draft(None, (kept, kept))  # a JPEG decodes at 1/2, 1/4 or 1/8 in a fraction of the time
     file.load()
     if file.mode == "I;16":  # `convert` would clip it to white
         deep = np.asarray(file)
@@ -222,66 +215,70 @@ def _decode(file: ImageFile, least_side: int) -> Image.Image:
             picture.putalpha(Image.fromarray(deep != file.info["transparency"]).convert("L"))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema() == (255, 255):
-            picture = picture.convert("RGB")
-    elif picture.mode not in ("L", "RGB"):
-        picture = picture.convert("L" if picture.mode == "1" else "RGB")
-    scale = max(picture.size) // least_side
-    return picture.reduce(scale) if scale > 1 else picture
+        return picture if picture.getextrema()[3] != (255, 255) else picture.convert("RGB")
+    if picture.mode in ("L", "RGB"):
+        return picture
+    return picture.convert("L" if picture.mode == "1" else "RGB")
 
 
 def _plain(picture: Image.Image, preparation: Preparation) -> Pixels:
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("L" if preparation.channels == 1 else "RGB")
     width, height = preparation.width, preparation.height
     if picture.size != (width, height):
         scale = min(picture.width / width, picture.height / height)
         left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
         box = (left, top, left + width * scale, top + height * scale)
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    picture = picture.convert("L" if preparation.channels == 1 else "RGB")
     return np.array(picture).reshape(height, width, preparation.channels)
 
 
-# The digit
+# The digit: thumbnail, ink (1 where the pen went, 0 on the ground), its connected parts, their box, the frame.
 
 
 def _digit(picture: Image.Image, width: int, height: int) -> Pixels:
+    ready = picture.size == (width, height)
+    picture.thumbnail(picture.size if ready else (SEARCHED, SEARCHED), Image.Resampling.BOX)
     if picture.mode == "RGBA":
         picture = _grounded(picture)
-    gray = picture.convert("L")
-    pixels = np.array(gray)
+    pixels = np.array(picture.convert("L"))
+    edge = _edge(pixels)
     if pixels.min() == pixels.max():
         return np.zeros((height, width), np.uint8)
-    if gray.size == (width, height):
-        edge = _edge(pixels)
-        if np.count_nonzero(edge <= BLACK) * 2 > edge.size:
-            return pixels
-        if np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
-            return 255 - pixels
-    if max(picture.size) > SEARCHED:
-        picture.thumbnail((SEARCHED, SEARCHED), Image.Resampling.BOX)
+    if ready and np.count_nonzero(edge <= BLACK) * 2 > edge.size:
+        return pixels
+    if ready and np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
+        return 255 - pixels
     digit = _found(_ink(_clearest(picture)))
     return _framed(_thickened(digit), width, height) if digit.size else np.zeros((height, width), np.uint8)
 
 
+def _edge(grid: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate((grid[0], grid[-1], grid[:, 0], grid[:, -1]))
+
+
 def _grounded(picture: Image.Image) -> Image.Image:
     """Transparency filled: under strokes alone with their opposite, around a card with strokes on it with the card."""
-    pixels = np.asarray(picture.convert("LA"))
-    solid = pixels[pixels[:, :, 1] > 127, 0].astype(np.float32)
+    gray, alpha = np.asarray(picture.convert("LA"), np.float32).transpose(2, 0, 1)
+    solid = gray[alpha > 127]
     middle = float(np.median(solid)) if solid.size else 0.0
-    card = 2 * solid.size > pixels[:, :, 1].size and np.mean(np.abs(solid - middle) > 64) > 0.01
+    card = 2 * solid.size > alpha.size and np.mean(np.abs(solid - middle) > 64) > 0.01
     tone = round(middle) if card else 0 if middle > 127 else 255
     return Image.alpha_composite(Image.new("RGBA", picture.size, (tone, tone, tone)), picture).convert("RGB")
 
 
-def _edge(pixels: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate((pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))
+def _clearest(picture: Image.Image) -> Image.Image:
+    """Gray, or a colour channel that shows clearly more: yellow on white is seen in blue, red on green in red."""
+    gray = picture.convert("L")
+    contrasts = [float(_rough(channel).std()) for channel in _small(picture).split()]
+    best = int(np.argmax(contrasts))
+    return picture.getchannel(best) if contrasts[best] > 1.3 * float(_rough(_small(gray)).std()) else gray
 
 
 def _small(picture: Image.Image) -> Image.Image:
     scale = min(1.0, GRID / max(picture.size))
-    shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    shape = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(shape, Image.Resampling.BOX)
 
 
@@ -292,121 +289,115 @@ def _rough(small: Image.Image) -> Ink:
     return np.asarray(inner, np.float32) - np.asarray(inner.filter(ImageFilter.BoxBlur(GRID / 8)), np.float32)
 
 
-def _clearest(picture: Image.Image) -> Image.Image:
-    """Gray, or a colour channel that shows clearly more: yellow on white is seen in blue, red on green in red."""
-    gray = picture.convert("L")
-    best, *others = sorted(picture.split(), key=lambda channel: -float(_rough(_small(channel)).std()))
-    return best if others and _rough(_small(best)).std() > 1.3 * _rough(_small(gray)).std() else gray
-
-
 def _ink(channel: Image.Image) -> Ink:
-    """How much darker than the ground around it, or how much lighter, each pixel is: 0 for ground, at most 1."""
+    """How far each pixel is, in the direction in which the strokes are, from the ground around it."""
     small = _small(channel)
     tones = np.asarray(small, np.float32)
-    low, tone, high = np.percentile(_edge(tones), (10, 50, 90))
+    low, tone, high = np.percentile(_edge(tones), (10, 50, 90)).tolist()
     flat = high - low <= FLAT
     if flat and np.mean(np.abs(tones - tone) > np.abs(tones - tone).max() / 2) > 0.55:
-        tone = np.median(tones)  # the edge is a frame
+        tone = float(np.median(tones))  # the edge is a frame
     dark = tones.mean() < tone if flat else (_rough(small) ** 3).sum() < 0
     if not dark:
         channel, small, tone = ImageChops.invert(channel), ImageChops.invert(small), 255 - tone
     ground = np.float32(tone) if flat else _lighting(small, channel.size)
     written = np.asarray(channel.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
-    return np.clip((ground - written) / np.maximum(ground, 16), 0, 1)
+    return np.clip((ground - written) / np.maximum(ground, BLACK), 0, 1)
 
 
 def _lighting(small: Image.Image, shape: tuple[int, int]) -> Ink:
-    """The light ground under dark strokes."""
+    """The light ground under dark strokes, by a closing little wider than they are, so that it follows shadows."""
     closed = _closed(small, CLOSED)
     dark = np.asarray(ImageChops.subtract(closed, small))
-    steps = math.ceil((2.2 * _stroke(dark > dark.max() / 2) + 2) / 4)
-    if steps < CLOSED:
-        closed = _closed(small, steps)
+    closed = _closed(small, min(CLOSED, math.ceil((2.2 * _stroke(dark > dark.max() / 2) + 2) / 4)))
     return np.asarray(closed.filter(ImageFilter.BoxBlur(1)).resize(shape, Image.Resampling.BILINEAR), np.float32)
 
 
 def _closed(small: Image.Image, steps: int) -> Image.Image:
-    """A morphological closing: what is dark and narrower than 4 * steps + 1 pixels becomes as light as its sides."""
+    """What is dark and narrower than 4 * steps + 1 pixels becomes as light as its sides."""
     for rank in [ImageFilter.MaxFilter(5)] * steps + [ImageFilter.MinFilter(5)] * steps:
         small = small.filter(rank)
     return small
 
 
 def _stroke(inside: NDArray[np.bool_]) -> float:
-    """The width of a drawing's strokes: twice its area over its outline, which a grid makes 4 / pi too long."""
+    """The width of strokes: twice their area over their outline, which a grid makes 4 / pi too long."""
     inside = np.pad(inside, 1)
     outline = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
     return 2 * np.count_nonzero(inside) / max(1.0, outline * math.pi / 4)
 
 
-def _parts(cells: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """The (row, column) of the cells of each connected part."""
-    left, parts = set(map(tuple, np.argwhere(cells).tolist())), []
+def _found(ink: Ink) -> Ink:
+    """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
+    noise = 1.5 * float(np.median(ink))
+    peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
+    if peak < max(FAINT, 5 * noise):
+        return ink[:0]
+    cut = max(0.3 * peak, 4 * noise)
+    cell = -(-max(ink.shape) // CELLS)
+    inked = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
+    mass = inked.reshape(inked.shape[0] // cell, cell, -1, cell).sum((1, 3))
+    parts = _parts(mass > 0)
+    masses = np.bincount(parts.ravel(), mass.ravel())
+    edge = np.bincount(_edge(parts), minlength=masses.size)
+    along = np.flatnonzero(edge > 0.15 * max(mass.shape))[1:]  # not the digit but a shadow, a frame or the desk
+    if masses.argmax() in along:
+        inner = _found(ink * ~_widened(np.isin(parts, along), cell, ink.shape))
+        if inner.size and max(inner.shape) > max(ink.shape) / 10:
+            return inner
+        along = along[:0]
+    near = np.isin(parts, np.setdiff1d(_near(parts, masses), along))
+    return _cropped(ink * _widened(near, cell, ink.shape), cut, noise)
+
+
+def _parts(cells: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Each cell with the number of its connected part, from 1; the ground has 0."""
+    parts = np.zeros(cells.shape, np.intp)
+    left, count = {(row, column) for row, column in np.argwhere(cells).tolist()}, 0
     while left:
-        part = todo = [left.pop()]
-        todo = list(part)
+        todo, count = [left.pop()], count + 1
         while todo:
             row, column = todo.pop()
+            parts[row, column] = count
             near = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
             left -= near
             todo += near
-            part += near
-        parts.append(np.array(part))
     return parts
 
 
-def _found(ink: Ink) -> Ink:
-    """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
-    cell = -(-max(ink.shape) // CELLS)
-    noise = 1.5 * float(np.median(ink))
-    peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
-    if peak < max(FAINTEST, 5 * noise):
-        return ink[:0]
-    cut = max(0.3 * peak, 4 * noise)
-    padded = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
-    mass = padded.reshape(padded.shape[0] // cell, cell, -1, cell).sum((1, 3))
-    parts = sorted(_parts(mass > 0), key=lambda part: -mass[tuple(part.T)].sum())
-    if not parts:
-        return ink[:0]
-    last = np.array(mass.shape) - 1
-    edges = [part for part in parts if ((part == 0) | (part == last)).any(1).sum() > 0.15 * max(mass.shape)]
-    if any(part is parts[0] for part in edges):
-        inner = ink * (1 - _spread(edges, mass.shape, cell, ink.shape))
-        found = _found(inner)
-        if found.size and max(found.shape) > max(ink.shape) / 10:
-            return found
-    else:
-        parts = [part for part in parts if not any(part is e for e in edges)]
-    low, high = parts[0].min(0), parts[0].max(0)
-    reach = 0.25 * (high - low + 1).max()
+def _near(parts: NDArray[np.intp], masses: NDArray[np.float64]) -> list[int]:
+    """The heaviest part and those close to it, without specks."""
+    heaviest = np.argwhere(parts == masses.argmax())
+    low, high = heaviest.min(0), heaviest.max(0)
     near = []
-    for part in parts:
-        gap = np.maximum(low - part.max(0), part.min(0) - high).max()
-        w = mass[tuple(part.T)].sum() / mass[tuple(parts[0].T)].sum()
-        if (gap <= reach and w >= 0.03) or (w > 0.2 and gap <= 2 * reach):
-            near.append(part)
-    ink = ink * _spread(near, mass.shape, cell, ink.shape)
-    level = np.percentile(ink[ink > cut], 60)
-    ink = np.clip((ink - max(0.5 * level, 3 * noise)) / (0.5 * level) + 0.5, 0, 1) * (ink > 0)
-    rows, columns = (np.flatnonzero((ink > 0.25).any(axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else ink[:0]
+    for part in np.flatnonzero(masses > 0.03 * masses.max()):
+        cells = np.argwhere(parts == part)
+        if np.maximum(low - cells.max(0), cells.min(0) - high).max() <= 0.3 * (high - low + 1).max():
+            near.append(int(part))
+    return near
 
 
-def _spread(parts, grid, cell, shape):
-    mask = np.zeros(grid, np.uint8)
-    for part in parts:
-        mask[tuple(part.T)] = 1
-    mask = np.asarray(Image.fromarray(mask).filter(ImageFilter.MaxFilter(3)))
-    return np.repeat(np.repeat(mask, cell, 0), cell, 1)[: shape[0], : shape[1]].astype(np.float32)
+def _widened(cells: NDArray[np.bool_], cell: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Cells and their neighbours as pixels."""
+    wide = np.asarray(Image.fromarray(cells.astype(np.uint8)).filter(ImageFilter.MaxFilter(3)), np.bool_)
+    return wide.repeat(cell, 0).repeat(cell, 1)[: shape[0], : shape[1]]
+
+
+def _cropped(ink: Ink, cut: float, noise: float) -> Ink:
+    level = float(np.percentile(ink[ink > cut], 60))
+    steep = (ink - max(0.5 * level, 3 * noise)) / (0.5 * level) + 0.5
+    steep = np.where(ink > 0, np.clip(steep, 0, 1), 0).astype(np.float32)
+    rows, columns = np.flatnonzero((steep > 0.25).any(1)), np.flatnonzero((steep > 0.25).any(0))
+    return steep[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else steep[:0]
 
 
 def _thickened(digit: Ink) -> Image.Image:
-    """The digit 80 pixels long, antialiased, its strokes as bright and at least as thick as most of MNIST's."""
-    scale = 80 / max(digit.shape)
-    shape = (max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale)))
+    """The digit FINE pixels long, its strokes as bright and at least as thick as most of MNIST's."""
+    scale = FINE / max(digit.shape)
+    shape = max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale))
     fine = np.asarray(Image.fromarray(digit).resize(shape, Image.Resampling.BILINEAR))
-    fine = np.clip(fine / max(0.02, np.percentile(fine[fine > fine.max() / 8], 80)), 0, 1)
-    steps = max(0, round((THIN - _stroke(fine > 0.5)) / 2))
+    fine = np.clip(fine / float(np.percentile(fine[fine > fine.max() / 8], 80)), 0, 1)
+    steps = max(0, round((THICKNESS * FINE - _stroke(fine > 0.5)) / 2))
     picture = Image.fromarray(np.pad((fine * 255).astype(np.uint8), steps))
     for _ in range(steps):
         picture = picture.filter(ImageFilter.MaxFilter(3))
@@ -414,16 +405,14 @@ def _thickened(digit: Ink) -> Image.Image:
 
 
 def _framed(digit: Image.Image, width: int, height: int) -> Pixels:
-    """Scaled into 20/28 of the frame, the centre of mass in its middle."""
+    """Scaled into 20/28 of the frame, its centre of mass in the middle."""
     scale = min(width, height) * 20 / 28 / max(digit.size)
-    shape = (max(1, round(digit.width * scale)), max(1, round(digit.height * scale)))
+    shape = max(1, round(digit.width * scale)), max(1, round(digit.height * scale))
     pixels = np.asarray(digit.resize(shape, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR))
-    frame = np.zeros((height, width), np.uint8)
-    corner = []
+    frame, corner = np.zeros((height, width), np.uint8), []
     for axis, side in enumerate(frame.shape):
         weights = pixels.sum(1 - axis, dtype=np.float64)
-        middle = weights @ np.arange(weights.size) / max(1.0, weights.sum())
+        middle = weights @ np.arange(weights.size) / max(1.0, float(weights.sum()))
         corner.append(min(max(round(side / 2 - middle), 0), side - weights.size))
-    (y, x), (rows, columns) = corner, pixels.shape
-    frame[y : y + rows, x : x + columns] = pixels
+    frame[corner[0] : corner[0] + pixels.shape[0], corner[1] : corner[1] + pixels.shape[1]] = pixels
     return frame

@@ -107,6 +107,10 @@ def test_wide_json_is_not_deep():
     assert len(parse_json(orjson.dumps([[1]] * 1000), max_depth=4)) == 1000
 
 
+def test_brackets_in_a_string_are_not_depth():
+    assert parse_json(orjson.dumps({"text": '[[[{{"\\' * 50}), max_depth=4)
+
+
 def test_a_long_value_is_not_echoed():
     with pytest.raises(ServiceError) as raised:
         read(document({"images": ["*" * 10_000]}))

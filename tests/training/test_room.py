@@ -1,0 +1,39 @@
+"""What a room must offer."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from training.room import RECIPE_BOUNDS, TrainingError, check, rooms
+
+OFFERED = ("data", "network", "sample", "step", "evaluate", "export", "baselines", "statistics", "draw")
+
+
+@dataclass
+class Config:
+    epochs: int = 1
+    batch_size: int = 1
+    learning_rate: float | None = None
+    weight_decay: float = 0
+    seed: int = 0
+
+
+def test_every_room_offers_all_of_it():
+    for name, room in rooms().items():
+        assert all(callable(getattr(room, one, None)) for one in OFFERED), name
+        assert 0 <= room.tolerance < 1
+        config = room.Config()
+        assert all(hasattr(config, field) for field in (*RECIPE_BOUNDS, "schedule", "average", "precision")), name
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("epochs", 0), ("batch_size", -1), ("learning_rate", float("nan")), ("weight_decay", -0.1), ("seed", 2**40)],
+)
+def test_a_value_out_of_bounds_is_refused_by_its_option(field, value):
+    with pytest.raises(TrainingError, match=f"^--{field.replace('_', '-')} is .*; expected "):
+        check(Config(**{field: value}), RECIPE_BOUNDS)
+
+
+def test_a_value_that_is_not_set_is_not_checked():
+    check(Config(learning_rate=None), RECIPE_BOUNDS)
