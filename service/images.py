@@ -106,11 +106,9 @@ def size(data: bytes, limits: PictureLimits) -> tuple[int, int]:
 
 def prepare(data: bytes, preparation: Preparation, limits: PictureLimits = PictureLimits()) -> Pixels:
     """The picture as uint8 (height, width, channels), C-contiguous."""
-    width, height = size(data, limits)
+    shape = size(data, limits)
     try:
-        file, turn = _open(data)
-        if file.size != (width, height):  # a second header would otherwise slip past the limits
-            raise InvalidInput(CORRUPT)
+        file, turn = _open(data, shape)
         digit = preparation.mode == "digit"
         picture = _decode(file, SEARCHED if digit else 2 * max(preparation.width, preparation.height))
     except ServiceError:
@@ -136,11 +134,14 @@ def to_png(pixels: Pixels) -> bytes:
 # loops, and by class instead of by `Image.open`, which would look for other formats and warn at a limit of its own.
 
 
-def _open(data: bytes) -> tuple[ImageFile, Image.Transpose | None]:
+def _open(data: bytes, shape: tuple[int, int]) -> tuple[ImageFile, Image.Transpose | None]:
     """The file, not decoded yet, and how EXIF wants it turned."""
     parts, exif = _png_parts(data) if data.startswith(PNG) else _jpeg_parts(data)
-    file = io.BytesIO(b"".join(parts))
-    return (PngImageFile(file) if data.startswith(PNG) else JpegImageFile(file)), TURNS.get(_orientation(exif))
+    stream = io.BytesIO(b"".join(parts))
+    file = PngImageFile(stream) if data.startswith(PNG) else JpegImageFile(stream)
+    if file.size != shape:  # by a second header, which would slip past the limits
+        raise InvalidInput(CORRUPT)
+    return file, TURNS.get(_orientation(exif))
 
 
 def _png_parts(data: bytes) -> tuple[list[bytes], bytes]:
@@ -215,7 +216,7 @@ def _decode(file: ImageFile, kept: int) -> Image.Image:
             picture.putalpha(Image.fromarray(deep != file.info["transparency"]).convert("L"))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        return picture if picture.getextrema()[3] != (255, 255) else picture.convert("RGB")
+        return picture.convert("RGB") if picture.getchannel("A").getextrema() == (255, 255) else picture
     if picture.mode in ("L", "RGB"):
         return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
@@ -339,14 +340,14 @@ def _found(ink: Ink) -> Ink:
     mass = inked.reshape(inked.shape[0] // cell, cell, -1, cell).sum((1, 3))
     parts = _parts(mass > 0)
     masses = np.bincount(parts.ravel(), mass.ravel())
-    edge = np.bincount(_edge(parts), minlength=masses.size)
-    along = np.flatnonzero(edge > 0.15 * max(mass.shape))[1:]  # not the digit but a shadow, a frame or the desk
+    rim = np.bincount(_edge(parts), masses[_edge(parts)] > 0, masses.size)
+    along = np.flatnonzero(rim > 0.15 * max(mass.shape))  # not the digit but a shadow, a frame or the desk
     if masses.argmax() in along:
         inner = _found(ink * ~_widened(np.isin(parts, along), cell, ink.shape))
         if inner.size and max(inner.shape) > max(ink.shape) / 10:
             return inner
         along = along[:0]
-    near = np.isin(parts, np.setdiff1d(_near(parts, masses), along))
+    near = np.isin(parts, [part for part in _near(parts, masses) if part not in along])
     return _cropped(ink * _widened(near, cell, ink.shape), cut, noise)
 
 
@@ -365,7 +366,7 @@ def _parts(cells: NDArray[np.bool_]) -> NDArray[np.intp]:
     return parts
 
 
-def _near(parts: NDArray[np.intp], masses: NDArray[np.float64]) -> list[int]:
+def _near(parts: NDArray[np.intp], masses: NDArray[Any]) -> list[int]:
     """The heaviest part and those close to it, without specks."""
     heaviest = np.argwhere(parts == masses.argmax())
     low, high = heaviest.min(0), heaviest.max(0)

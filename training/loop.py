@@ -1,7 +1,7 @@
 """The training loop: epochs of steps with Lightning Fabric, the only file that knows it. Knows no family.
 
-Averages the weights as it goes (an exponential moving average whose time constant is 3 % of the steps: Polyak and Juditsky 1992,
-as in Izmailov et al. 2018), changes the rate in one cycle (Smith and Topin 2018), and leaves a checkpoint after each epoch.
+Averages the weights as it goes (exponentially, with a time constant of 3 % of the steps: Polyak and Juditsky 1992), changes
+the rate in one cycle (Smith and Topin 2018), and leaves a checkpoint after each epoch.
 The order of rows, dropout and augmentation are seeded by (seed, epoch) and everything else is in the checkpoint, so that a
 killed run that is resumed ends with the same weights on the same machine.
 """
@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from service.golden import Arrays
 from training.checkpoint import Checkpoint
-from training.room import Data, Predict, Recipe, Room, Scores, TrainingError
+from training.room import Data, Export, Predict, Recipe, Room, Scores, TrainingError
 from training.run import Run
 
 AVERAGED_SHARE = 0.03
@@ -28,6 +28,7 @@ AVERAGED_SHARE = 0.03
 CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still a number."""
 EVALUATED_ROWS = 500
+SETTLED_ROWS = 25_000
 
 
 @dataclass
@@ -59,7 +60,6 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
         _restore(state, checkpoint)
     network, optimizer = fabric.setup(state.network, state.optimizer)
     state.averaged.to(fabric.device)
-    spent_s = sum(epoch["seconds"] for epoch in state.history)
     with run.progress(config.epochs * steps, len(state.history) * steps) as advance:
         for epoch in range(len(state.history), config.epochs):
             begun = time.perf_counter()
@@ -76,8 +76,9 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             }
             state.history.append(row)
             run.record(row, _save(state))
-            spent_s += row["seconds"]
-    return state.best.to("cpu").eval()
+    network = state.best.to("cpu").eval()
+    _settle_norms(room.export(network, data, config), data.train)
+    return network
 
 
 def _precision(config: Recipe) -> Any:
@@ -174,6 +175,27 @@ def predict_with(room: Room, network: nn.Module, data: Data, config: Recipe, dev
         return {name: torch.cat([part[index] for part in parts]).cpu().numpy() for index, name in enumerate(export.outputs)}
 
     return predict
+
+
+def _settle_norms(export: Export, rows: Arrays) -> None:
+    """Give batch norms the statistics of rows as they will be served: those seen in training were augmented.
+
+    Cumulative over the first rows (Izmailov et al. 2018 do so for averaged weights); everything else stays as it is.
+    """
+    norms = [module for module in export.module.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # cumulative
+        norm.train()
+    count = len(next(iter(rows.values())))
+    some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:SETTLED_ROWS]  # of every class in each batch
+    inputs = [torch.from_numpy(rows[name])[some] for name in export.inputs]
+    with torch.no_grad():
+        for batch in zip(*(torch.split(tensor, EVALUATED_ROWS) for tensor in inputs), strict=True):
+            export.module(*batch)
+    export.module.eval()
 
 
 def _save(state: _State) -> Checkpoint:

@@ -64,7 +64,7 @@ def test_a_spoiled_file_is_refused_in_one_line_that_names_it(checkpoint, tmp_pat
     path = tmp_path / "c.safetensors"
     checkpoint.write(path)
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(TrainingError, match="c.safetensors cannot be read") as raised:
+    with pytest.raises(TrainingError, match=r"c\.safetensors cannot be read") as raised:
         Checkpoint.read(path)
     assert "\n" not in str(raised.value)
 
