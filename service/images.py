@@ -63,7 +63,7 @@ THICKNESS = 0.105  # of the long side; what MNIST's strokes have at least, most 
 BLACK = 32  # up to here, of 255, a ground is black
 FLAT = 10  # how far, of 255, the ground along the edge may vary and still be one colour
 FAINT = 0.03  # of the ground's brightness; ink fainter than this is none
-CLOSED = 6  # steps of the widest closing: strokes up to 4 * 6 + 1 of GRID are strokes, not shadows
+CLOSED = 12  # half the width, of GRID, up to which what is dark is a stroke and no shadow
 
 
 class Preparation(BaseModel, frozen=True, extra="forbid"):
@@ -91,7 +91,8 @@ def size(data: bytes, limits: PictureLimits) -> tuple[int, int]:
         width, height = struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" and len(data) >= 24 else (0, 0)
     elif data.startswith(JPEG):
         starts = (at for marker, at, _ in _segments(data) if marker in JPEG_START)
-        height, width = struct.unpack_from(">HH", data, at + 5) if (at := next(starts, 0)) else (0, 0)
+        at = next(starts, len(data))
+        height, width = (int.from_bytes(data[start : start + 2], "big") for start in (at + 5, at + 7))
     else:
         raise UnsupportedMedia("The picture is of a kind this service does not take: expected PNG or JPEG.")
     if width < 1 or height < 1:
@@ -300,25 +301,28 @@ def _ink(channel: Image.Image) -> Ink:
         tone = float(np.median(tones))  # the edge is a frame
     dark = tones.mean() < tone if flat else (_rough(small) ** 3).sum() < 0
     if not dark:
-        channel, small, tone = ImageChops.invert(channel), ImageChops.invert(small), 255 - tone
-    ground = np.float32(tone) if flat else _lighting(small, channel.size)
+        channel, tones, tone = ImageChops.invert(channel), 255 - tones, 255 - tone
+    ground = np.float32(tone) if flat else _lighting(tones, channel.size)
     written = np.asarray(channel.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
-    return np.clip((ground - written) / np.maximum(ground, BLACK), 0, 1)
+    return np.asarray((ground - written) / np.maximum(ground, BLACK), np.float32)
 
 
-def _lighting(small: Image.Image, shape: tuple[int, int]) -> Ink:
+def _lighting(tones: Ink, shape: tuple[int, int]) -> Ink:
     """The light ground under dark strokes, by a closing little wider than they are, so that it follows shadows."""
-    closed = _closed(small, CLOSED)
-    dark = np.asarray(ImageChops.subtract(closed, small))
-    closed = _closed(small, min(CLOSED, math.ceil((2.2 * _stroke(dark > dark.max() / 2) + 2) / 4)))
-    return np.asarray(closed.filter(ImageFilter.BoxBlur(1)).resize(shape, Image.Resampling.BILINEAR), np.float32)
+    depth = _closed(tones, CLOSED) - tones
+    stroke = _stroke(depth > depth.max() / 2)
+    ground = Image.fromarray(_closed(tones, min(CLOSED, math.ceil(1.1 * stroke + 1))))
+    return np.asarray(ground.resize(shape, Image.Resampling.BILINEAR), np.float32)
 
 
-def _closed(small: Image.Image, steps: int) -> Image.Image:
-    """What is dark and narrower than 4 * steps + 1 pixels becomes as light as its sides."""
-    for rank in [ImageFilter.MaxFilter(5)] * steps + [ImageFilter.MinFilter(5)] * steps:
-        small = small.filter(rank)
-    return small
+def _closed(tones: Ink, reach: int) -> Ink:
+    """What is dark and narrower than 2 * reach + 1 becomes as light as its sides."""
+    tones = np.pad(tones, 2 * reach + 1, "edge")
+    for rank, width in ((np.maximum, 2 * reach), (np.minimum, 2 * reach + 2)):
+        for _ in "down", "across":
+            rows = len(tones) - width
+            tones = rank.reduce([tones[start : start + rows] for start in range(width + 1)]).T
+    return tones
 
 
 def _stroke(inside: NDArray[np.bool_]) -> float:
@@ -330,11 +334,11 @@ def _stroke(inside: NDArray[np.bool_]) -> float:
 
 def _found(ink: Ink) -> Ink:
     """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
-    noise = 1.5 * float(np.median(ink))
+    noise = 1.5 * float(np.median(np.abs(ink - np.median(ink))))
     peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
     if peak < max(FAINT, 5 * noise):
         return ink[:0]
-    cut = max(0.3 * peak, 4 * noise)
+    cut = max((0.3 if noise < 0.004 else 0.45) * peak, 3 * noise)
     cell = -(-max(ink.shape) // CELLS)
     inked = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
     mass = inked.reshape(inked.shape[0] // cell, cell, -1, cell).sum((1, 3))
@@ -386,8 +390,8 @@ def _widened(cells: NDArray[np.bool_], cell: int, shape: tuple[int, ...]) -> NDA
 
 def _cropped(ink: Ink, cut: float, noise: float) -> Ink:
     level = float(np.percentile(ink[ink > cut], 60))
-    steep = (ink - max(0.5 * level, 3 * noise)) / (0.5 * level) + 0.5
-    steep = np.where(ink > 0, np.clip(steep, 0, 1), 0).astype(np.float32)
+    steep = (ink - max(0.5 * level, 2.5 * noise)) / (0.5 * level) + 0.5
+    steep = np.where(ink != 0, np.clip(steep, 0, 1), 0).astype(np.float32)
     rows, columns = np.flatnonzero((steep > 0.25).any(1)), np.flatnonzero((steep > 0.25).any(0))
     return steep[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else steep[:0]
 

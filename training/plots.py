@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,11 +36,14 @@ def curves(history: Sequence[dict[str, float]], score: str, path: Path) -> Path:
             left.plot(epochs, [row[key] for row in history], color=colour, marker=".", label=name)
     left.set(xlabel="epoch", title="Loss", yscale="log")
     left.legend(frameon=False, fontsize=8)
-    right.plot(epochs, [row[score] for row in history], color=ACCENT, marker=".")
-    best = history[-1][score]
-    right.axhline(best, color=GRID, linewidth=1, zorder=0)
-    right.annotate(f"{best:.4f}", (epochs[-1], best), textcoords="offset points", xytext=(0, 6), ha="right", fontsize=9)
-    right.set(xlabel="epoch", title=f"Validation {score.replace('_', ' ')}")
+    values = np.array([row[score] for row in history])
+    share = bool((values >= 0).all() and (values < 1).all())  # of a share near 1 the interesting part is what is missing
+    shown = 1 - values if share else values
+    right.plot(epochs, shown, color=ACCENT, marker=".")
+    name = score.replace("_", " ")
+    right.set(xlabel="epoch", title=f"Validation: {'1 − ' if share else ''}{name} (last {name} {values[-1]:.4f})")
+    if share:
+        right.set_yscale("log")
     for axes in (left, right):
         _bare(axes)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -72,8 +76,9 @@ def confusion(counts: NDArray[np.int64], labels: Sequence[str], path: Path) -> P
     ticks = range(0, classes, every)
     names = [labels[tick][:12] for tick in ticks]
     long = max(map(len, names)) > 3
-    axes.set_xticks(ticks, names, rotation=60 if long else 0, ha="right" if long else "center", fontsize=8)
-    axes.set_yticks(ticks, names, fontsize=8)
+    look: dict[str, Any] = {"fontsize": 8, "parse_math": False}  # a label may hold a dollar
+    axes.set_xticks(ticks, names, rotation=60 if long else 0, ha="right" if long else "center", **look)
+    axes.set_yticks(ticks, names, **look)
     right = int(np.trace(counts))
     axes.set(xlabel="answer", ylabel="truth", title=f"{right:,} of {int(counts.sum()):,} right")
     figure.savefig(path)
@@ -91,7 +96,7 @@ def mistakes(
     for cell, picture, caption in zip(cells.flat, pictures, captions, strict=False):
         gray = picture.shape[2] == 1
         cell.imshow(picture[:, :, 0] if gray else picture, cmap="gray" if gray else None, vmin=0, vmax=255)
-        cell.set_title(caption, fontsize=7.5, color=INK)
+        cell.set_title(caption, fontsize=7.5, color=INK, parse_math=False)
     for cell in cells.flat:
         cell.axis("off")
     note = f"{wrong:,} of {total:,} wrong" + (f"; the {shown} most confident" if shown < wrong else "")

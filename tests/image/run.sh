@@ -13,7 +13,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 models=$repo/models
 picture=$repo/service/web/seven.png
-ready_s=60 # from start to ready
+ready_s=120 # from start to ready
 drain_s=30 # from SIGTERM to exit
 image=modelyard-under-test
 

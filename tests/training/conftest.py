@@ -16,6 +16,8 @@ from service.golden import Arrays
 from service.manifest import Manifest
 from tests.conftest import DATA
 from training.__main__ import main
+from training.families import classifier
+from training.room import Data
 from training.sources import Sources
 
 SIZES = ["--image-size", "28", "--channels", "1"]
@@ -107,9 +109,11 @@ def train(pictures) -> Callable[..., int]:
     return lambda *words: main(["train", "classifier", "--data", str(pictures), "--name", "x", *words])
 
 
-@pytest.fixture
-def origin(pictures) -> Sources:
-    return Sources(pictures, None, None, Console(quiet=True))
+@pytest.fixture(scope="session")
+def data(pictures) -> Data:
+    """The pictures as the classifier takes them, 28 x 28 gray."""
+    config = classifier.Config(image_size=28, channels=1)
+    return classifier.data(config, Sources(pictures, None, None, Console(quiet=True)))
 
 
 def idx(array: np.ndarray) -> bytes:

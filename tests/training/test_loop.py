@@ -1,0 +1,232 @@
+"""The loop, on a network small enough to follow."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from service.manifest import Source
+from training import loop
+from training.checkpoint import Checkpoint
+from training.room import Data, Export, Scores, TrainingError
+from training.run import CHECKPOINT, METRICS, Run
+
+ROWS = 40
+SOURCE = Source(name="made", size_bytes=0, sha256="0" * 64, rows={})
+
+
+@dataclass(frozen=True)
+class Config:
+    epochs: int = 4
+    batch_size: int = 10
+    learning_rate: float = 0.01
+    weight_decay: float = 0.01
+    schedule: str = "one-cycle"
+    average: bool = True
+    precision: str = "float32"
+    seed: int = 3
+
+
+class Killed(BaseException):
+    pass
+
+
+def network(config, shape):
+    return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+
+
+def step(network, batch, config):
+    return ((network(batch["x"] + 0.1 * torch.randn_like(batch["x"])) - batch["y"]) ** 2).mean()
+
+
+def evaluate(predict, split, labels):
+    return Scores({"error": float(np.abs(predict({"x": split["x"]})["y"] - split["y"]).mean())})
+
+
+def export(network, data, config):
+    return Export(network, {"x": torch.zeros(2, 3)}, ("y",))
+
+
+@pytest.fixture
+def room():
+    """Learns the sum of three numbers, with noise, dropout and batch norm: all that a resumed run could get wrong."""
+    return SimpleNamespace(network=network, step=step, evaluate=evaluate, export=export)
+
+
+@pytest.fixture
+def made() -> Data:
+    x = np.random.default_rng(0).normal(2, 1, (ROWS, 3)).astype(np.float32)
+    split = {"x": x, "y": x.sum(1, keepdims=True)}
+    return Data(split, split, split, SOURCE, {})
+
+
+@pytest.fixture
+def begin(tmp_path):
+    """A new run's folder."""
+    return lambda name="x": Run.begin(tmp_path, name, {}, Console(quiet=True))
+
+
+def fit(room, config, data, run):
+    return {name: tensor.clone() for name, tensor in loop.fit(room, config, data, run).state_dict().items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def history(run):
+    return Checkpoint.read(run.folder / CHECKPOINT).values["history"]
+
+
+def fit_until(epoch, room, config, data, run):
+    """Killed as soon as this epoch is recorded."""
+    record = run.record
+
+    def recorded(row, checkpoint):
+        record(row, checkpoint)
+        if row["epoch"] == epoch:
+            raise Killed
+
+    run.record = recorded
+    with pytest.raises(Killed):
+        loop.fit(room, config, data, run)
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 4])
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+@pytest.mark.parametrize("average", [True, False])
+def test_a_resumed_run_ends_with_the_same_weights(room, made, begin, tmp_path, schedule, average, killed_after):
+    config = Config(schedule=schedule, average=average)
+    whole = fit(room, config, made, begin("whole"))
+    fit_until(killed_after, room, config, made, begin("killed"))
+    torch.manual_seed(999)  # another process's
+    resumed = Run.resume(tmp_path, "killed", {}, Console(quiet=True))
+    assert same(fit(room, config, made, resumed), whole)
+    assert [row["epoch"] for row in history(resumed)] == [1, 2, 3, 4]
+
+
+def test_the_seed_decides_the_weights(room, made, begin):
+    one, again, other = (fit(room, Config(seed=seed), made, begin()) for seed in (1, 1, 2))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_it_learns(room, made, begin):
+    run = begin()
+    fit(room, Config(epochs=40, learning_rate=0.05), made, run)
+    assert history(run)[-1]["error"] < 0.5 * history(run)[0]["error"]
+
+
+def test_every_row_is_seen_once_an_epoch_in_an_order_of_its_own(room, made, begin):
+    seen = []
+    room.step = lambda network, batch, config: (seen.append(batch["y"][:, 0].tolist()), step(network, batch, config))[1]
+    fit(room, Config(epochs=2), made, begin())
+    first, second = ([row for batch in seen[start : start + 4] for row in batch] for start in (0, 4))
+    assert sorted(first) == sorted(second) == sorted(made.train["y"][:, 0].tolist())
+    assert first != second
+
+
+@pytest.mark.parametrize("batch_size", [1000, 33, 7])
+def test_any_batch_size_will_do(room, made, begin, batch_size):
+    run = begin()
+    fit(room, Config(epochs=1, batch_size=batch_size), made, run)
+    assert len(history(run)) == 1
+
+
+def test_one_cycle_climbs_to_the_rate_and_ends_near_nothing(room, made, begin):
+    run = begin()
+    fit(room, Config(epochs=20), made, run)
+    rates = [row["learning_rate"] for row in history(run)]
+    assert 0.009 < max(rates) <= 0.01
+    assert rates.index(max(rates)) in (4, 5)  # a quarter of the way
+    assert rates[-1] < 1e-5
+
+
+def test_the_constant_schedule_is_constant(room, made, begin):
+    run = begin()
+    fit(room, Config(schedule="constant"), made, run)
+    assert {row["learning_rate"] for row in history(run)} == {0.01}
+
+
+def test_without_averaging_the_last_weights_are_kept(room, made, begin):
+    run = begin()
+    kept = fit(room, Config(average=False), made, run)
+    last = Checkpoint.read(run.folder / CHECKPOINT).tensors
+    assert torch.allclose(kept["0.weight"], last["network.0.weight"])
+
+
+def test_an_average_lies_between_the_weights_it_is_of(room, made, begin):
+    run = begin()
+    kept = fit(room, Config(epochs=30, schedule="constant"), made, run)["0.weight"]
+    last = Checkpoint.read(run.folder / CHECKPOINT).tensors["network.0.weight"]
+    assert 0 < (kept - last).abs().max() < 0.1
+
+
+def test_decay_shrinks_matrices_and_leaves_biases_and_norms(room, made, begin):
+    room.network = lambda config, shape: nn.Sequential(nn.Linear(3, 1))
+    room.step = lambda network, batch, config: 0 * network(batch["x"]).sum()
+    torch.manual_seed(3)
+    before = room.network(None, None)[0]
+    after = fit(room, Config(weight_decay=1.0, average=False, schedule="constant"), made, begin())
+    assert torch.allclose(after["0.weight"], before.weight * (1 - 0.01) ** 16)  # rate times decay, for 16 steps
+    assert torch.equal(after["0.bias"], before.bias)
+
+
+def test_norms_end_with_the_statistics_of_rows_as_served(room, made, begin):
+    room.network = lambda config, shape: nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    kept = fit(room, Config(), made, begin())
+    assert np.allclose(kept["0.running_mean"], made.train["x"].mean(0), atol=1e-5)
+    assert np.allclose(kept["0.running_var"], made.train["x"].var(0, ddof=1), atol=1e-4)
+
+
+def test_the_network_it_hands_over_is_ready_to_be_asked(room, made, begin):
+    found = loop.fit(room, Config(), made, begin())
+    assert not any(module.training for module in found.modules())
+    assert all(weight.device.type == "cpu" for weight in found.parameters())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_epoch(room, made, begin, bad):
+    steps = []
+
+    def breaks(network, batch, config):
+        steps.append(1)
+        return step(network, batch, config) * (bad if len(steps) == 7 else 1)
+
+    room.step, run = breaks, begin()
+    with pytest.raises(TrainingError, match=r"^The loss became (nan|inf) in epoch 2; try a lower --learning-rate"):
+        loop.fit(room, Config(), made, run)
+    assert len(history(run)) == 1  # the broken epoch leaves no checkpoint
+
+
+def test_weights_that_are_no_numbers_stop_the_run(room, made, begin):
+    def broken(config, shape):
+        made = network(config, shape)
+        nn.init.constant_(made[0].weight, float("nan"))
+        return made
+
+    room.network, run = broken, begin()
+    with pytest.raises(TrainingError, match="The loss became nan in epoch 1"):
+        loop.fit(room, Config(), made, run)
+    assert not (run.folder / METRICS).exists()
+
+
+def test_a_long_epoch_is_looked_at_before_its_end(room, made, begin, monkeypatch):
+    monkeypatch.setattr(loop, "CHECK_EVERY", 2)
+    steps = []
+    room.step = lambda network, batch, config: (steps.append(1), step(network, batch, config) * float("nan"))[1]
+    with pytest.raises(TrainingError):
+        loop.fit(room, Config(), made, begin())
+    assert len(steps) == 2
+
+
+def test_an_answer_in_parts_is_the_answer(room, made, monkeypatch):
+    monkeypatch.setattr(loop, "EVALUATED_ROWS", 7)
+    weights = network(None, None)
+    predict = loop.predict_with(room, weights, made, Config(), torch.device("cpu"))
+    x = made.test["x"]
+    assert np.allclose(predict({"x": x})["y"], weights.eval()(torch.from_numpy(x)).detach().numpy(), atol=1e-6)

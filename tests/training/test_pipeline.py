@@ -1,0 +1,300 @@
+"""From pictures to a published version: what it leaves, what the gate lets through, what a failure leaves alone."""
+
+import csv
+import errno
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from safetensors import safe_open
+
+from service.golden import Golden
+from service.manifest import sha256
+from tests.conftest import ROOT
+from tests.training.conftest import QUICK, WORSE, idx_files
+from training import export, pipeline, publish, sources
+from training.__main__ import main
+from training.families import classifier
+from training.families.classifier import Config
+from training.pipeline import Options
+from training.room import TrainingError, rooms
+from training.settings import Settings
+from training.sources import PublicData, PublicFile
+
+COLUMNS = "epoch,train_loss,accuracy,log_loss,calibration_error,macro_precision,macro_recall,learning_rate,seconds"
+
+
+# What a training leaves
+
+
+def test_a_version_is_published_that_the_service_can_check(trained):
+    folder = trained.models / "x" / "1"
+    manifest = trained.manifest()
+    assert (manifest.name, manifest.version, manifest.family, manifest.parent) == ("x", 1, "classifier", None)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", *manifest.files}
+    for name, file in manifest.files.items():
+        content = (folder / name).read_bytes()
+        assert (sha256(content), len(content)) == (file.sha256, file.size_bytes)
+
+
+def test_the_published_graph_replays_its_golden(trained):
+    folder, manifest = trained.models / "x" / "1", trained.manifest()
+    golden = Golden.unpack((folder / "golden.npz").read_bytes())
+    predict = export.open_graph((folder / "model.onnx").read_bytes())
+    assert golden.rows == manifest.golden.rows
+    assert golden.difference(predict) <= manifest.golden.parity + 1e-9 <= manifest.golden.tolerance
+
+
+def test_the_manifest_says_how_it_came_to_be(trained):
+    manifest = trained.manifest()
+    assert manifest.labels == tuple("0123456789")
+    assert manifest.preparation == {"mode": "plain", "height": 28, "width": 28, "channels": 1}
+    assert manifest.source.rows == {"train": 320, "validation": 20, "test": 60}
+    assert (manifest.training.config["architecture"], manifest.training.epochs, manifest.training.parameters) == (
+        "dense",
+        3,
+        535_818,
+    )
+    assert manifest.training.command.startswith("python -m training train classifier --data")
+    assert manifest.evaluate == "python -m training evaluate x:1 --data DIR"
+    assert set(manifest.training.libraries) == {"python", *pipeline.LIBRARIES}
+    assert manifest.scores[manifest.gate] > 0.5 > manifest.baselines["commonest label"][manifest.gate]
+
+
+def test_the_manifest_does_not_say_where_things_lie(trained, pictures):
+    text = (trained.models / "x" / "1" / "manifest.json").read_text()
+    assert "…/pictures" in text
+    for word in (str(pictures), str(pictures.parent), str(trained.models.parent), str(ROOT), '"/', " /"):
+        assert word not in text, word
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("/a/b", "…/b"),
+        ("/a/b/", "…/b/"),
+        ("--data=/a/b", "--data=…/b"),
+        ("~/b", "…/b"),
+        ("/b", "…/b"),
+        ("../b", "../b"),
+        ("0.5", "0.5"),
+    ],
+)
+def test_a_command_is_kept_without_the_places_it_names(monkeypatch, typed, kept):
+    monkeypatch.setattr("sys.argv", ["training", "train", typed])
+    assert pipeline._command() == f"python -m training train {kept}"
+
+
+def test_a_run_leaves_its_metrics_an_epoch_a_line(trained):
+    lines = (trained.run / "metrics.csv").read_text().splitlines()
+    assert lines[0] == COLUMNS
+    assert [row["epoch"] for row in csv.DictReader(lines)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", ["curves.png", "confusion.png", "mistakes.png"])
+def test_a_run_leaves_pictures(trained, name):
+    with Image.open(trained.run / name) as picture:
+        picture.load()
+        assert picture.format == "PNG"
+        assert min(picture.size) > 100
+
+
+def test_a_run_leaves_the_weights_that_were_published(trained):
+    with safe_open(trained.run / "weights.safetensors", "pt") as file:
+        assert sum(file.get_tensor(name).numel() for name in file.keys()) == trained.manifest().training.parameters  # noqa: SIM118
+
+
+def test_a_run_leaves_a_summary(trained):
+    summary = json.loads((trained.run / "summary.json").read_text())
+    assert summary["refused"] == ""
+    assert summary["scores"]["accuracy"] == pytest.approx(trained.manifest().scores["accuracy"], abs=1e-6)
+
+
+def test_nothing_but_tensors_json_csv_and_pictures_is_left(trained):
+    assert {path.name for path in trained.run.iterdir()} <= {
+        "config.json", "metrics.csv", "checkpoint.safetensors", "weights.safetensors", "summary.json",
+        "curves.png", "confusion.png", "mistakes.png", "tensorboard",
+    }  # fmt: skip
+
+
+def test_scores_are_of_the_graph_on_rows_it_never_saw(trained, data):
+    predict = export.open_graph((trained.models / "x" / "1" / "model.onnx").read_bytes())
+    right = predict({"image": data.test["image"]})["probabilities"].argmax(1) == data.test["label"]
+    assert trained.manifest().scores["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+# The gate
+
+
+def test_a_worse_version_is_refused_and_not_published(trained, train, capsys):
+    before = trained.tree()
+    assert train(*WORSE) == 3
+    assert trained.tree() == before
+    assert "its accuracy is 0." in capsys.readouterr().out
+    assert "x:1" in json.loads((trained.run / "summary.json").read_text())["refused"]
+
+
+def test_force_publishes_and_the_manifest_says_so(trained, train):
+    assert train(*WORSE, "--force") == 0
+    assert trained.manifest(2).parent == 1
+    assert trained.manifest(2).training.forced.startswith("its accuracy is 0.")
+    assert trained.manifest(1).training.forced == ""
+
+
+def test_an_equal_version_is_let_through(trained, train):
+    assert train(*QUICK) == 0
+    assert (trained.manifest(2).parent, trained.manifest(2).training.forced) == (1, "")
+
+
+def test_a_wider_tolerance_lets_a_worse_version_through(trained, train):
+    assert train(*WORSE, "--tolerance", "1") == 0
+    assert trained.manifest(2).training.forced == ""
+
+
+def test_without_publishing_nothing_is_published(place, train):
+    assert train(*QUICK, "--no-publish") == 0
+    assert place.tree() == []
+    assert (place.run / "weights.safetensors").exists()
+
+
+def test_other_labels_are_refused(trained, train, mnist, tmp_path):
+    for label in "ab":
+        (tmp_path / "letters" / label).mkdir(parents=True)
+        for row in range(6):
+            Image.fromarray(mnist["train_images"][row]).save(tmp_path / "letters" / label / f"{row}.png")
+    assert main(["train", "classifier", "--data", str(tmp_path / "letters"), "--name", "x", *QUICK]) == 3
+    assert not (trained.models / "x" / "2").exists()
+
+
+def test_default_is_as_before_unless_it_is_said(place, train):
+    for version, (words, default) in enumerate([(["--default"], True), ([], True), (["--no-default"], False), ([], False)], 1):
+        assert train(*QUICK, "--epochs", "1", "--force", *words) == 0
+        assert place.manifest(version).default is default
+
+
+# Evaluation
+
+
+def test_evaluation_reproduces_the_manifests_scores(trained, pictures):
+    manifest, found, _ = pipeline.evaluate("x", None, rooms(), Options(data=pictures), Console(quiet=True))
+    assert {key: round(value, 6) for key, value in found.values.items()} == manifest.scores
+
+
+def test_evaluation_on_the_owners_data_asks_for_it(trained):
+    with pytest.raises(TrainingError, match=r"^x:1 was trained on its owner's data; name that folder with --data\.$"):
+        pipeline.evaluate("x", None, rooms(), Options(), Console(quiet=True))
+
+
+def test_evaluation_on_other_labels_is_refused(trained, mnist, tmp_path):
+    for label in "ab":
+        (tmp_path / "letters" / label).mkdir(parents=True)
+        for row in range(6):
+            Image.fromarray(mnist["train_images"][row]).save(tmp_path / "letters" / label / f"{row}.png")
+    with pytest.raises(TrainingError, match=r"^letters has other labels or another kind of picture than x:1\.$"):
+        pipeline.evaluate("x", 1, rooms(), Options(data=tmp_path / "letters"), Console(quiet=True))
+
+
+def test_a_graph_that_is_not_the_published_one_is_not_scored(trained, pictures):
+    (trained.models / "x" / "1" / "model.onnx").write_bytes(b"?")
+    with pytest.raises(TrainingError, match=r"model\.onnx is not the published file"):
+        pipeline.evaluate("x", 1, rooms(), Options(data=pictures), Console(quiet=True))
+
+
+# Failures
+
+
+def test_a_disk_that_fills_up_is_one_line_and_nothing_is_published(place, train, monkeypatch, capsys):
+    sync, calls = os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 1:  # the configuration still fits, the checkpoint does not
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert train(*QUICK) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "modelyard: A file: No space left on device."
+    assert place.tree() == []
+    assert [path.name for path in place.run.iterdir()] == ["config.json"]
+
+
+def test_a_loss_that_is_no_number_is_one_line_and_nothing_is_published(place, train, capsys):
+    assert train(*QUICK, "--learning-rate", "1e12") == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("modelyard: The loss became nan in epoch 1; ")
+    assert place.tree() == []
+
+
+def test_a_graph_that_differs_is_one_line_and_nothing_is_published(place, train, monkeypatch, capsys):
+    monkeypatch.setattr(export, "PARITY", -1)
+    assert train(*QUICK) == 1
+    assert "modelyard: The ONNX graph differs from PyTorch by" in capsys.readouterr().err
+    assert place.tree() == []
+
+
+def test_a_failing_publication_is_finished_with_resume(place, train, monkeypatch, pictures):
+    def full(*_):
+        raise TrainingError("no")
+
+    monkeypatch.setattr(publish, "publish", full)
+    assert train(*QUICK) == 1
+    monkeypatch.undo()
+    options = Options(name="x", data=pictures, models_dir=place.models, runs_dir=place.runs, resume=True)
+    config = Config(architecture="dense", epochs=3, batch_size=32, augment=False, image_size=28, channels=1)
+    outcome = pipeline.train("classifier", classifier, config, options, Console(quiet=True))
+    assert outcome.folder == place.models / "x" / "1"
+    assert len(list((place.runs / "x").iterdir())) == 1
+
+
+def test_other_pictures_are_not_taken_for_those_of_an_unfinished_run(place, train, mnist, tmp_path, monkeypatch, capsys):
+    own = tmp_path / "pictures"
+    for row, label in enumerate([*"aaaaaabbbbbb"]):
+        (own / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mnist["train_images"][row]).save(own / label / f"{row}.png")
+    words = ["train", "classifier", "--data", str(own), "--name", "x", *QUICK]
+    monkeypatch.setattr(export, "PARITY", -1)
+    assert main(words) == 1
+    (own / "c").mkdir()
+    for row in range(6):
+        Image.fromarray(mnist["train_images"][20 + row]).save(own / "c" / f"{row}.png")
+    assert main([*words, "--resume"]) == 1
+    assert "No unfinished run of 'x' with these options and data" in capsys.readouterr().err
+
+
+# Public data
+
+
+def test_public_data_makes_the_public_model(place, mnist, tmp_path, monkeypatch):
+    files = []
+    for name, packed in idx_files(mnist).items():
+        (tmp_path / "data" / name).write_bytes(packed)
+        files.append(PublicFile(name, "", hashlib.md5(sources.gzip.decompress(packed), usedforsecurity=False).hexdigest()))
+    monkeypatch.setitem(sources.PUBLIC, "mnist", PublicData((), tuple(files)))
+    assert main(["train", "classifier", "--architecture", "dense", "--epochs", "2"]) == 0
+    manifest = place.manifest(name="digits")
+    assert manifest.evaluate == "python -m training evaluate digits:1"
+    assert (manifest.source.name, manifest.preparation["mode"]) == ("MNIST", "digit")
+    assert main(["evaluate", "digits"]) == 0
+
+
+@pytest.fixture(scope="session")
+def mnist_dir():
+    """Where all of MNIST is."""
+    folder = Settings().data_dir or ROOT.parent / "shared" / "data"
+    name = "train-images-idx3-ubyte.gz"
+    if not any((folder / part / name).is_file() for part in ("", "mnist")):
+        pytest.skip(f"MNIST is not in {folder}; MODELYARD_DATA_DIR names a folder that has it")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_dense_network_learns_mnist_in_an_epoch(mnist_dir, place):
+    assert main(["train", "classifier", "--architecture", "dense", "--epochs", "1", "--data-dir", str(mnist_dir)]) == 0
+    manifest = place.manifest(name="digits")
+    assert manifest.source.rows == {"train": 57_000, "validation": 3_000, "test": 10_000}
+    assert manifest.scores["accuracy"] > 0.95
+    assert np.isclose(manifest.baselines["linear model"]["accuracy"], 0.86, atol=0.03)

@@ -1,0 +1,45 @@
+"""Pictures of a run: files that open, whatever the numbers."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from training import plots
+
+
+def opened(path):
+    with Image.open(path) as picture:
+        picture.load()
+        return picture.size
+
+
+def row(epoch, **more):
+    return {"epoch": epoch, "train_loss": 1 / epoch, "accuracy": 0.5, **more}
+
+
+@pytest.mark.parametrize("history", [[row(1)], [row(1, log_loss=0.3), row(2, log_loss=0.2)], [row(1, log_loss=0.0)]])
+def test_curves_are_drawn_from_one_epoch_on(tmp_path, history):
+    assert opened(plots.curves(history, "accuracy", tmp_path / "curves.png")) == (1080, 408)
+
+
+@pytest.mark.parametrize("classes", [2, 10, 60])
+def test_a_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
+    counts = np.random.default_rng(0).integers(0, 9, (classes, classes))
+    counts[0] = 0  # a class without rows
+    labels = [f"class number {index}" for index in range(classes)]
+    assert min(opened(plots.confusion(counts, labels, tmp_path / "confusion.png"))) > 300
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shown", [0, 1, 20])
+def test_mistakes_are_drawn_in_gray_and_colour_and_where_there_are_none(tmp_path, channels, shown):
+    pictures = np.zeros((shown, 28, 28, channels), np.uint8)
+    path = plots.mistakes(pictures, ["1 → 7  0.99"] * shown, tmp_path / "mistakes.png", wrong=shown, total=100)
+    assert opened(path)[0] > 800
+
+
+def test_a_label_is_written_as_it_is(tmp_path):
+    """Dollars would be mathematics to matplotlib, and a broken formula an error."""
+    labels = ["$x_{$", "a_b^c"]
+    plots.confusion(np.eye(2, dtype=int), labels, tmp_path / "confusion.png")
+    plots.mistakes(np.zeros((1, 28, 28, 1), np.uint8), ["$x_{ → $y_{  0.9"], tmp_path / "mistakes.png", wrong=1, total=1)

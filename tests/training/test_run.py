@@ -1,0 +1,110 @@
+"""A run's folder."""
+
+import csv
+import io
+import json
+
+import pytest
+import torch
+from rich.console import Console
+
+from training import run
+from training.checkpoint import Checkpoint
+from training.room import TrainingError
+from training.run import CHECKPOINT, CONFIG, METRICS, SUMMARY, Run
+
+ASKED = {"family": "made", "epochs": 2, "shape": (1, 2)}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def begun(runs):
+    return Run.begin(runs, "x", ASKED, Console(quiet=True))
+
+
+def resume(runs, asked=ASKED, name="x"):
+    return Run.resume(runs, name, asked, Console(quiet=True)).folder
+
+
+def state(*epochs):
+    history = [{"epoch": epoch, "train_loss": 1 / epoch, "accuracy": 0.5} for epoch in epochs]
+    return history[-1], Checkpoint({"w": torch.zeros(1)}, {"history": history})
+
+
+def test_a_run_begins_with_its_configuration(begun, runs):
+    assert begun.folder.parent == runs / "x"
+    assert json.loads((begun.folder / CONFIG).read_text()) == {"family": "made", "epochs": 2, "shape": [1, 2]}
+    assert begun.checkpoint() is None
+
+
+def test_runs_of_the_same_second_get_their_own_folders(runs):
+    folders = {Run.begin(runs, "x", ASKED, Console(quiet=True)).folder for _ in range(5)}
+    assert len(folders) == 5
+
+
+def test_each_epoch_adds_a_line_to_the_metrics(begun):
+    begun.record(*state(1))
+    begun.record(*state(1, 2))
+    with (begun.folder / METRICS).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["epoch", "train_loss", "accuracy"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [float(row["train_loss"]) for row in rows] == [1, 0.5]
+
+
+def test_metrics_never_tell_of_an_epoch_that_the_checkpoint_lacks(begun, monkeypatch):
+    order, replace = [], run.replace
+    monkeypatch.setattr("training.checkpoint.replace", lambda path, data: (order.append(path.name), replace(path, data)))
+    monkeypatch.setattr(run, "replace", lambda path, data: (order.append(path.name), replace(path, data)))
+    begun.record(*state(1))
+    assert order == [CHECKPOINT, METRICS]
+
+
+def test_an_unfinished_run_is_found_again_with_its_checkpoint(begun, runs):
+    begun.record(*state(1))
+    found = Run.resume(runs, "x", ASKED, Console(quiet=True))
+    assert found.folder == begun.folder
+    assert len(found.checkpoint().values["history"]) == 1
+
+
+def test_the_newest_of_several_is_resumed(begun, runs):
+    newer = Run.begin(runs, "x", ASKED, Console(quiet=True))
+    assert resume(runs) == newer.folder
+
+
+def test_a_finished_run_is_not_resumed(begun, runs):
+    newer = Run.begin(runs, "x", ASKED, Console(quiet=True))
+    newer.finish({"scores": {}})
+    assert resume(runs) == begun.folder
+
+
+@pytest.mark.parametrize(("asked", "name"), [({**ASKED, "epochs": 3}, "x"), (ASKED, "y")], ids=["other options", "other model"])
+def test_where_no_run_is_unfinished_one_line_says_so(begun, runs, asked, name):
+    with pytest.raises(
+        TrainingError, match=f"^No unfinished run of '{name}' with these options .*run without --resume"
+    ) as raised:
+        resume(runs, asked, name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_folder_that_is_no_run_is_passed_over(begun, runs):
+    (runs / "x" / "zzz").mkdir()
+    assert resume(runs) == begun.folder
+
+
+def test_the_summary_holds_what_came_of_it(begun):
+    begun.finish({"scores": {"accuracy": 0.5}, "published": begun.folder})
+    assert json.loads((begun.folder / SUMMARY).read_text()) == {"scores": {"accuracy": 0.5}, "published": str(begun.folder)}
+
+
+def test_progress_shows_steps_and_time_left(runs):
+    text = io.StringIO()
+    begun = Run.begin(runs, "x", ASKED, Console(file=text, force_terminal=True, width=120))
+    with begun.progress(100, 20) as advance:
+        advance(30, "loss 0.5")
+    for shown in ("50/100", "left", "loss 0.5"):
+        assert shown in text.getvalue()
