@@ -103,7 +103,8 @@ def _begin(network: nn.Module, config: Recipe, steps: int) -> _State:
     total = config.epochs * steps
     scheduler: LRScheduler
     if config.schedule == "one-cycle":
-        scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=max(2, total), pct_start=0.25)
+        steps = max(5, total)  # of exactly 4, the climb would have no length, and torch divides by it
+        scheduler = OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.25)
     else:
         scheduler = LambdaLR(optimizer, lambda _: 1.0)
     decay = 1 - 1 / max(1.0, AVERAGED_SHARE * total) if config.average else 0.0

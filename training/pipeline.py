@@ -83,6 +83,8 @@ class _Job:
     settings: Settings
     data: Data
     run: Run
+    code: str
+    """Revision of the code, taken before it trains: the files may change meanwhile."""
 
 
 def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
@@ -95,7 +97,7 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     found = room.evaluate(export.open_graph(exported.graph), job.data.test, job.data.labels)
     pictures = _draw(job, found)
     files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **wanted.files}
-    draft = _manifest(job, wanted, exported, found, files, _training(config, network, job.run))
+    draft = _manifest(job, wanted, exported, found, files, _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
@@ -109,6 +111,7 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
 
 
 def _begin(family: str, room: Room, config: Any, options: Options, console: Console) -> _Job:
+    code = _revision()
     settings = _settings(options)
     name = _name(room, options)
     origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
@@ -116,7 +119,7 @@ def _begin(family: str, room: Room, config: Any, options: Options, console: Cons
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
     console.print(f"[bold]{name}[/bold]: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}")
-    return _Job(family, room, name, config, options, settings, data, run)
+    return _Job(family, room, name, config, options, settings, data, run, code)
 
 
 def evaluate(
@@ -178,15 +181,15 @@ def _draw(job: _Job, found: Scores) -> list[Path]:
     return pictures
 
 
-def _training(config: Any, network: nn.Module, run: Run) -> Training:
+def _training(job: _Job, network: nn.Module) -> Training:
     return Training(
-        config=json.loads(json.dumps(dataclasses.asdict(config), default=str)),
-        seed=config.seed,
+        config=json.loads(json.dumps(dataclasses.asdict(job.config), default=str)),
+        seed=job.config.seed,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        seconds=round(sum(row["seconds"] for row in _history(run)), 1),
-        epochs=config.epochs,
+        seconds=round(sum(row["seconds"] for row in _history(job.run)), 1),
+        epochs=job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
-        code=_revision(),
+        code=job.code,
         libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
         command=_command(),
     )
@@ -208,7 +211,9 @@ def _revision() -> str:
         ).stdout.strip()  # fmt: skip
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+changes" if git("status", "--porcelain", "--", "service", "training", "pyproject.toml") else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 

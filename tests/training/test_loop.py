@@ -130,8 +130,8 @@ def test_every_row_is_seen_once_an_epoch_in_an_order_of_its_own(room, made, begi
     assert first != second
 
 
-@pytest.mark.parametrize("batch_size", [1000, 33, 7])
-def test_any_batch_size_will_do(room, made, begin, batch_size):
+@pytest.mark.parametrize("batch_size", [1000, ROWS, ROWS // 2, ROWS // 3, ROWS // 4, ROWS // 5, 3])
+def test_any_batch_size_and_number_of_steps_will_do(room, made, begin, batch_size):
     run = begin()
     fit(room, Config(epochs=1, batch_size=batch_size), made, run)
     assert len(history(run)) == 1

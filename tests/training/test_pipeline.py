@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -16,10 +17,8 @@ from service.golden import Golden
 from service.manifest import sha256
 from tests.conftest import ROOT
 from tests.training.conftest import QUICK, WORSE, idx_files
-from training import export, pipeline, publish, sources
+from training import export, pipeline, sources
 from training.__main__ import main
-from training.families import classifier
-from training.families.classifier import Config
 from training.pipeline import Options
 from training.room import TrainingError, rooms
 from training.settings import Settings
@@ -145,11 +144,6 @@ def test_force_publishes_and_the_manifest_says_so(trained, train):
     assert trained.manifest(1).training.forced == ""
 
 
-def test_an_equal_version_is_let_through(trained, train):
-    assert train(*QUICK) == 0
-    assert (trained.manifest(2).parent, trained.manifest(2).training.forced) == (1, "")
-
-
 def test_a_wider_tolerance_lets_a_worse_version_through(trained, train):
     assert train(*WORSE, "--tolerance", "1") == 0
     assert trained.manifest(2).training.forced == ""
@@ -161,19 +155,10 @@ def test_without_publishing_nothing_is_published(place, train):
     assert (place.run / "weights.safetensors").exists()
 
 
-def test_other_labels_are_refused(trained, train, mnist, tmp_path):
-    for label in "ab":
-        (tmp_path / "letters" / label).mkdir(parents=True)
-        for row in range(6):
-            Image.fromarray(mnist["train_images"][row]).save(tmp_path / "letters" / label / f"{row}.png")
-    assert main(["train", "classifier", "--data", str(tmp_path / "letters"), "--name", "x", *QUICK]) == 3
-    assert not (trained.models / "x" / "2").exists()
-
-
-def test_default_is_as_before_unless_it_is_said(place, train):
-    for version, (words, default) in enumerate([(["--default"], True), ([], True), (["--no-default"], False), ([], False)], 1):
-        assert train(*QUICK, "--epochs", "1", "--force", *words) == 0
-        assert place.manifest(version).default is default
+def test_default_is_as_before_unless_it_is_said(trained, train):
+    assert train(*WORSE, "--force", "--default", "True") == 0
+    assert train(*WORSE) == 0
+    assert [trained.manifest(version).default for version in (1, 2, 3)] == [False, True, True]
 
 
 # Evaluation
@@ -229,40 +214,49 @@ def test_a_loss_that_is_no_number_is_one_line_and_nothing_is_published(place, tr
     assert place.tree() == []
 
 
-def test_a_graph_that_differs_is_one_line_and_nothing_is_published(place, train, monkeypatch, capsys):
-    monkeypatch.setattr(export, "PARITY", -1)
-    assert train(*QUICK) == 1
-    assert "modelyard: The ONNX graph differs from PyTorch by" in capsys.readouterr().err
-    assert place.tree() == []
+@pytest.fixture
+def unfinished(place, train, monkeypatch, capsys):
+    """A training that failed after its last epoch."""
+
+    def fail(*_):
+        raise TrainingError("no graph")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "export", fail)
+        assert train(*QUICK) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "modelyard: no graph"
+    return place
 
 
-def test_a_failing_publication_is_finished_with_resume(place, train, monkeypatch, pictures):
-    def full(*_):
-        raise TrainingError("no")
-
-    monkeypatch.setattr(publish, "publish", full)
-    assert train(*QUICK) == 1
-    monkeypatch.undo()
-    options = Options(name="x", data=pictures, models_dir=place.models, runs_dir=place.runs, resume=True)
-    config = Config(architecture="dense", epochs=3, batch_size=32, augment=False, image_size=28, channels=1)
-    outcome = pipeline.train("classifier", classifier, config, options, Console(quiet=True))
-    assert outcome.folder == place.models / "x" / "1"
-    assert len(list((place.runs / "x").iterdir())) == 1
+def test_a_failing_export_publishes_nothing(unfinished):
+    assert unfinished.tree() == []
 
 
-def test_other_pictures_are_not_taken_for_those_of_an_unfinished_run(place, train, mnist, tmp_path, monkeypatch, capsys):
-    own = tmp_path / "pictures"
-    for row, label in enumerate([*"aaaaaabbbbbb"]):
-        (own / label).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(mnist["train_images"][row]).save(own / label / f"{row}.png")
-    words = ["train", "classifier", "--data", str(own), "--name", "x", *QUICK]
-    monkeypatch.setattr(export, "PARITY", -1)
-    assert main(words) == 1
-    (own / "c").mkdir()
-    for row in range(6):
-        Image.fromarray(mnist["train_images"][20 + row]).save(own / "c" / f"{row}.png")
-    assert main([*words, "--resume"]) == 1
+def test_what_failed_after_the_last_epoch_is_finished_with_resume(unfinished, train):
+    before = (unfinished.run / "metrics.csv").read_text()
+    assert train(*QUICK, "--resume") == 0
+    assert (unfinished.run / "metrics.csv").read_text() == before
+    assert unfinished.manifest().training.epochs == 3
+
+
+@pytest.mark.parametrize("change", [["--epochs", "4"], ["--seed", "1"], ["--name", "y"]])
+def test_other_options_are_not_taken_for_those_of_an_unfinished_run(unfinished, train, capsys, change):
+    assert train(*QUICK, *change, "--resume") == 1
+    assert "No unfinished run of" in capsys.readouterr().err
+
+
+def test_other_pictures_are_not_taken_for_those_of_an_unfinished_run(unfinished, pictures, tmp_path, capsys):
+    shutil.copytree(pictures, tmp_path / "pictures")
+    shutil.rmtree(tmp_path / "pictures" / "9")
+    assert main(["train", "classifier", "--data", str(tmp_path / "pictures"), "--name", "x", *QUICK, "--resume"]) == 1
     assert "No unfinished run of 'x' with these options and data" in capsys.readouterr().err
+
+
+def test_a_spoiled_checkpoint_is_one_line(unfinished, train, capsys):
+    path = unfinished.run / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert train(*QUICK, "--resume") == 1
+    assert "checkpoint.safetensors cannot be read" in capsys.readouterr().err.splitlines()[-1]
 
 
 # Public data

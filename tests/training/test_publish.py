@@ -107,6 +107,12 @@ def test_a_failure_after_the_rename_does_not_deny_the_version(put, models_dir, m
     assert not list((models_dir / "light").glob(".incoming*"))
 
 
+def test_a_repository_that_is_no_folder_is_one_line(draft, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"light cannot be written: Not a directory\.$"):
+        publish.publish(tmp_path / "file", "light", FILES, draft)
+
+
 def test_a_stop_in_the_middle_leaves_nothing(put, models_dir, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt

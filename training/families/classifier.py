@@ -82,10 +82,11 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """What suits the architecture, where nothing was given."""
+        """What suits the architecture, where nothing was given. Raises TrainingError on a field out of bounds."""
         for field, value in SUITS[self.architecture].items():
             if getattr(self, field) is None:
                 object.__setattr__(self, field, value)
+        check(self, BOUNDS)
 
 
 def data(config: Config, origin: Sources) -> Data:
