@@ -25,6 +25,8 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 JSON, FORM = "application/json", "multipart/form-data"
 PICTURES = ("image/png", "image/jpeg")
+TOUCHES = 16
+"""How often a pixel is touched while a picture is prepared, about."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
@@ -155,9 +157,9 @@ def _files(body: Body, settings: Settings) -> list[bytes]:
     return _few(files, "file", settings)
 
 
-def _pixels(picture: bytes, settings: Settings) -> int:
+def _work(picture: bytes, settings: Settings) -> int:
     width, height = images.size(picture, images.PictureLimits(settings.max_pixels, settings.max_side))
-    return width * height
+    return width * height * TOUCHES
 
 
-PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _pixels)
+PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _work)

@@ -117,8 +117,8 @@ def test_a_long_value_is_not_echoed():
     assert len(raised.value.message) < 200
 
 
-def test_the_work_of_a_picture_is_its_pixels():
-    assert PICTURE.work(SEVEN_PNG, SETTINGS) == 160 * 160
+def test_the_work_of_a_picture_grows_with_its_pixels():
+    assert PICTURE.work(SEVEN_PNG, SETTINGS) == 160 * 160 * bodies.TOUCHES
 
 
 def test_the_work_is_refused_before_it_is_done():

@@ -13,7 +13,7 @@ from service.manifest import sha256
 from tests.conftest import ROOT
 from training import export
 from training.families import classifier
-from training.families.classifier import RATES, Config
+from training.families.classifier import SUITS, Config
 from training.room import Export, TrainingError
 
 
@@ -29,7 +29,7 @@ def exports(data):
     return functools.cache(lambda architecture: export.export(wanted(data, architecture), data.test))
 
 
-@pytest.fixture(params=list(RATES))
+@pytest.fixture(params=list(SUITS))
 def exported(request, exports):
     """Each architecture's."""
     return exports(request.param)

@@ -6,7 +6,7 @@ from torch import nn
 
 from training import layers
 from training.families import classifier
-from training.families.classifier import RATES, Config
+from training.families.classifier import SUITS, Config
 
 
 def table(architecture):
@@ -31,13 +31,13 @@ def test_the_books_network_has_the_books_shapes():
     assert [layer.output for layer in found] == [(32, 26, 26), (32, 13, 13), (64, 11, 11), (64, 5, 5), (64, 3, 3), (64,), (10,)]
 
 
-@pytest.mark.parametrize("architecture", RATES)
+@pytest.mark.parametrize("architecture", SUITS)
 def test_the_tables_sum_is_the_networks_size(architecture):
     network, _ = classifier.sample(Config(architecture=architecture))
     assert sum(layer.parameters for layer in table(architecture)) == sum(weight.numel() for weight in network.parameters())
 
 
-@pytest.mark.parametrize("architecture", RATES)
+@pytest.mark.parametrize("architecture", SUITS)
 def test_each_count_comes_about_as_it_says(architecture):
     for layer in table(architecture):
         assert eval(layer.count.replace("·", "*") or "0") == layer.parameters, layer

@@ -17,7 +17,7 @@ from tests.conftest import ROOT, write_version
 from tests.training.conftest import QUICK, SIZES
 from training import pipeline
 from training.__main__ import main
-from training.families.classifier import RATES, Config
+from training.families.classifier import SUITS, Config
 
 LONG = [*SIZES, "--architecture", "dense", "--epochs", "8", "--batch-size", "4"]
 """Some tenths of a second an epoch: long enough to be killed in the middle."""
@@ -60,9 +60,9 @@ def test_train_without_options_is_the_rooms_own_configuration(asked):
     assert options == pipeline.Options()
 
 
-@pytest.mark.parametrize("architecture", RATES)
+@pytest.mark.parametrize("architecture", SUITS)
 def test_each_architecture_gets_its_rate_unless_one_is_given(asked, architecture):
-    assert asked("--architecture", architecture)[1].learning_rate == RATES[architecture]
+    assert asked("--architecture", architecture)[1].learning_rate == SUITS[architecture]["learning_rate"]
     assert asked("--architecture", architecture, "--learning-rate", "0.5")[1].learning_rate == 0.5
 
 

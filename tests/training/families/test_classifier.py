@@ -15,12 +15,12 @@ from service.manifest import Source
 from tests.training.conftest import idx_files
 from training import export, scores, sources
 from training.families import classifier
-from training.families.classifier import RATES, Config
+from training.families.classifier import SUITS, Config
 from training.room import Data, TrainingError
 from training.sources import PublicData, PublicFile, Sources
 
 SHAPES = [(28, 28, 1, 10), (32, 32, 3, 7), (64, 64, 3, 3)]
-every_architecture = pytest.mark.parametrize("architecture", RATES)
+every_architecture = pytest.mark.parametrize("architecture", SUITS)
 
 
 def built(architecture, shape=SHAPES[0], **options):
@@ -49,7 +49,7 @@ def test_each_field_of_the_configuration_has_its_comment():
 
 @every_architecture
 def test_the_rate_is_the_architectures_where_none_is_given(architecture):
-    assert Config(architecture=architecture).learning_rate == RATES[architecture]
+    assert Config(architecture=architecture).learning_rate == SUITS[architecture]["learning_rate"]
     assert Config(architecture=architecture, learning_rate=0.5).learning_rate == 0.5
 
 
