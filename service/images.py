@@ -1,39 +1,31 @@
 """Turns the bytes of a PNG or JPEG into the array a graph takes; the service and the training side share it.
 
-    bytes ── size ──> _open ──> _decode ──> _plain ──┐
-             limits   metadata  L, RGB or            ├──> uint8 (height, width, channels)
-             first    left out  RGBA     └> _digit ──┘
+    bytes ── size ───> _open ───> _decode ──> digit ──┐
+             limits    metadata   L, RGB or           ├──> uint8 (height, width, channels)
+             first     left out   RGBA     └> _plain ─┘
 
-Knows nothing of HTTP, of models and of what is in a picture, except that `digit` expects exactly one digit in it.
-
-`digit` makes of a photograph, a screenshot or a drawing what MNIST's makers made of theirs: scaled with its aspect
-ratio kept to fit a 20x20 box, antialiased, and set into 28x28 with its centre of mass in the middle (LeCun, Bottou,
-Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998, and the MNIST page of LeCun,
-Cortes and Burges). Before that it finds the digit: takes the channel that shows it best, evens out the lighting,
-cuts the paper's texture and specks; after it, strokes too thin to be seen at that size are thickened.
+Pillow gets a file without its metadata, which may hold warnings, gigabytes once inflated and quadratic loops, and gets
+it by class: `Image.open` would look for other formats and warn at a limit of its own. Knows nothing of HTTP, of
+models, and of how a digit is found in a picture.
 """
 
 import io
-import math
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from pydantic import BaseModel, Field
 
+from service.digit import SEARCHED, Pixels, digit
 from service.errors import InvalidInput, ServiceError, TooLarge, UnsupportedMedia
-
-Pixels = NDArray[np.uint8]
-Ink = NDArray[np.float32]  # (height, width), 0 where nothing is written, about 1 where the pen went
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -43,27 +35,13 @@ JPEG_SCAN = 0xDA
 JPEG_MARKER = re.compile(rb"\xff[\x01-\xfe]")  # searched for, so that fill bytes and junk are skipped as decoders do
 MAX_PARTS = 20_000  # chunks or segments; a file of ten megabytes may hold a million
 MAX_SCANS = 100  # of a progressive JPEG; each costs a pass over the whole picture, however few its bytes
-CORRUPT = "The picture is cut short or corrupt: expected a complete PNG or JPEG file."
+CORRUPT = "The picture is cut short or corrupt; expected a complete PNG or JPEG file."
 
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-SEARCHED = 400  # the long side, in pixels, at which a digit is looked for
-GRID = 96  # the long side at which lighting is estimated
-CELLS = 64  # the long side at which connected parts are told from each other
-FINE = 80  # the long side at which strokes are thickened
-THICKNESS = 0.105  # of the long side; what MNIST's strokes have at least, most of them
-BLACK = 32  # up to here, of 255, a ground is black
-FLAT = 10  # how far, of 255, the ground along the edge may vary and still be one colour
-FAINT = 0.03  # of the ground's brightness; ink fainter than this is none
-CLOSED = 12  # half the width, of GRID, up to which what is dark is a stroke and no shadow
+# EXIF's entry of the orientation as it stands in a file: tag 0x0112, type 3, count 1, its value
+ORIENTATION = re.compile(rb"\x01\x12\0\x03\0\0\0\x01\0([\x01-\x08])|\x12\x01\x03\0\x01\0\0\0([\x01-\x08])\0")
+Turn = Image.Transpose
+TURNS = {2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE, 6: Turn.ROTATE_270,
+         7: Turn.TRANSVERSE, 8: Turn.ROTATE_90}  # fmt: skip
 
 
 class Preparation(BaseModel, frozen=True, extra="forbid"):
@@ -86,7 +64,7 @@ class PictureLimits:
 def size(data: bytes, limits: PictureLimits) -> tuple[int, int]:
     """(width, height) as the header says, before any EXIF turn; decodes nothing."""
     if not data:
-        raise InvalidInput("The picture is empty: expected the bytes of a PNG or JPEG file.")
+        raise InvalidInput("The picture is empty; expected the bytes of a PNG or JPEG file.")
     if data.startswith(PNG):
         width, height = struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" and len(data) >= 24 else (0, 0)
     elif data.startswith(JPEG):
@@ -94,12 +72,12 @@ def size(data: bytes, limits: PictureLimits) -> tuple[int, int]:
         at = next(starts, len(data))
         height, width = (int.from_bytes(data[start : start + 2], "big") for start in (at + 5, at + 7))
     else:
-        raise UnsupportedMedia("The picture is of a kind this service does not take: expected PNG or JPEG.")
+        raise UnsupportedMedia("The picture is of a kind this service does not take; expected PNG or JPEG.")
     if width < 1 or height < 1:
         raise InvalidInput(CORRUPT)
     if max(width, height) > limits.max_side or width * height > limits.max_pixels:
         raise TooLarge(
-            f"The picture is {width} x {height} pixels: expected at most {limits.max_side} a side "
+            f"The picture is {width} x {height} pixels; expected at most {limits.max_side} a side "
             f"and {limits.max_pixels} in all."
         )
     return width, height
@@ -110,17 +88,17 @@ def prepare(data: bytes, preparation: Preparation, limits: PictureLimits = Pictu
     shape = size(data, limits)
     try:
         file, turn = _open(data, shape)
-        digit = preparation.mode == "digit"
-        picture = _decode(file, SEARCHED if digit else 2 * max(preparation.width, preparation.height))
+        wanted = SEARCHED if preparation.mode == "digit" else 2 * max(preparation.width, preparation.height)
+        picture = _decode(file, wanted)
     except ServiceError:
         raise
-    except Exception as error:
+    except Exception as error:  # a decoder's list is open: OSError, SyntaxError, ValueError, zlib.error and more
         raise InvalidInput(CORRUPT) from error
     if turn is not None:
         picture = picture.transpose(turn)
-    if not digit:
+    if preparation.mode == "plain":
         return _plain(picture, preparation)
-    pixels = _digit(picture, preparation.width, preparation.height)
+    pixels = digit(picture, preparation.width, preparation.height)
     return np.repeat(pixels[:, :, np.newaxis], preparation.channels, axis=2)
 
 
@@ -131,10 +109,6 @@ def to_png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-# Reading a file. Pillow gets it without its metadata, which can hold warnings, gigabytes once inflated and quadratic
-# loops, and by class instead of by `Image.open`, which would look for other formats and warn at a limit of its own.
-
-
 def _open(data: bytes, shape: tuple[int, int]) -> tuple[ImageFile, Image.Transpose | None]:
     """The file, not decoded yet, and how EXIF wants it turned."""
     parts, exif = _png_parts(data) if data.startswith(PNG) else _jpeg_parts(data)
@@ -142,7 +116,8 @@ def _open(data: bytes, shape: tuple[int, int]) -> tuple[ImageFile, Image.Transpo
     file = PngImageFile(stream) if data.startswith(PNG) else JpegImageFile(stream)
     if file.size != shape:  # by a second header, which would slip past the limits
         raise InvalidInput(CORRUPT)
-    return file, TURNS.get(_orientation(exif))
+    turned = ORIENTATION.search(exif)
+    return file, TURNS.get(max(turned[0][-2:])) if turned else None
 
 
 def _png_parts(data: bytes) -> tuple[list[bytes], bytes]:
@@ -190,21 +165,6 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def _orientation(exif: bytes) -> int:
-    """1 to 8; 1, upright, where there is none or none that can be read."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2], "")
-    try:
-        (at,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, at)
-        for entry in range(at + 2, at + 2 + 12 * count, 12):
-            tag, value = struct.unpack_from(f"{order}H6xH", exif, entry)
-            if tag == 0x0112:
-                return int(value)
-    except struct.error:
-        return 1
-    return 1
-
-
 def _decode(file: ImageFile, kept: int) -> Image.Image:
     """The picture as L, RGB or, where something in it is transparent, RGBA; no side reduced below `kept` pixels."""
     picture: Image.Image = file
@@ -234,190 +194,3 @@ def _plain(picture: Image.Image, preparation: Preparation) -> Pixels:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("L" if preparation.channels == 1 else "RGB")
     return np.array(picture).reshape(height, width, preparation.channels)
-
-
-# The digit: thumbnail, ink (1 where the pen went, 0 on the ground), its connected parts, their box, the frame.
-
-
-def _digit(picture: Image.Image, width: int, height: int) -> Pixels:
-    ready = picture.size == (width, height)
-    picture.thumbnail(picture.size if ready else (SEARCHED, SEARCHED), Image.Resampling.BOX)
-    if picture.mode == "RGBA":
-        picture = _grounded(picture)
-    pixels = np.array(picture.convert("L"))
-    edge = _edge(pixels)
-    if pixels.min() == pixels.max():
-        return np.zeros((height, width), np.uint8)
-    if ready and np.count_nonzero(edge <= BLACK) * 2 > edge.size:
-        return pixels
-    if ready and np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
-        return 255 - pixels
-    digit = _found(_ink(_clearest(picture)))
-    return _framed(_thickened(digit), width, height) if digit.size else np.zeros((height, width), np.uint8)
-
-
-def _edge(grid: NDArray[Any]) -> NDArray[Any]:
-    return np.concatenate((grid[0], grid[-1], grid[:, 0], grid[:, -1]))
-
-
-def _grounded(picture: Image.Image) -> Image.Image:
-    """Transparency filled: under strokes alone with their opposite, around a card with strokes on it with the card."""
-    gray, alpha = np.asarray(picture.convert("LA"), np.float32).transpose(2, 0, 1)
-    solid = gray[alpha > 127]
-    middle = float(np.median(solid)) if solid.size else 0.0
-    card = 2 * solid.size > alpha.size and np.mean(np.abs(solid - middle) > 64) > 0.01
-    tone = round(middle) if card else 0 if middle > 127 else 255
-    return Image.alpha_composite(Image.new("RGBA", picture.size, (tone, tone, tone)), picture).convert("RGB")
-
-
-def _clearest(picture: Image.Image) -> Image.Image:
-    """Gray, or a colour channel that shows clearly more: yellow on white is seen in blue, red on green in red."""
-    gray = picture.convert("L")
-    contrasts = [float(_rough(channel).std()) for channel in _small(picture).split()]
-    best = int(np.argmax(contrasts))
-    return picture.getchannel(best) if contrasts[best] > 1.3 * float(_rough(_small(gray)).std()) else gray
-
-
-def _small(picture: Image.Image) -> Image.Image:
-    scale = min(1.0, GRID / max(picture.size))
-    shape = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    return picture.resize(shape, Image.Resampling.BOX)
-
-
-def _rough(small: Image.Image) -> Ink:
-    """What remains without the edge and without the lighting, whose changes are wide."""
-    across, down = small.width // 12, small.height // 12
-    inner = small.crop((across, down, small.width - across, small.height - down))
-    return np.asarray(inner, np.float32) - np.asarray(inner.filter(ImageFilter.BoxBlur(GRID / 8)), np.float32)
-
-
-def _ink(channel: Image.Image) -> Ink:
-    """How far each pixel is, in the direction in which the strokes are, from the ground around it."""
-    small = _small(channel)
-    tones = np.asarray(small, np.float32)
-    low, tone, high = np.percentile(_edge(tones), (10, 50, 90)).tolist()
-    flat = high - low <= FLAT
-    if flat and np.mean(np.abs(tones - tone) > np.abs(tones - tone).max() / 2) > 0.55:
-        tone = float(np.median(tones))  # the edge is a frame
-    dark = tones.mean() < tone if flat else (_rough(small) ** 3).sum() < 0
-    if not dark:
-        channel, tones, tone = ImageChops.invert(channel), 255 - tones, 255 - tone
-    ground = np.float32(tone) if flat else _lighting(tones, channel.size)
-    written = np.asarray(channel.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
-    return np.asarray((ground - written) / np.maximum(ground, BLACK), np.float32)
-
-
-def _lighting(tones: Ink, shape: tuple[int, int]) -> Ink:
-    """The light ground under dark strokes, by a closing little wider than they are, so that it follows shadows."""
-    depth = _closed(tones, CLOSED) - tones
-    stroke = _stroke(depth > depth.max() / 2)
-    ground = Image.fromarray(_closed(tones, min(CLOSED, math.ceil(1.1 * stroke + 1))))
-    return np.asarray(ground.resize(shape, Image.Resampling.BILINEAR), np.float32)
-
-
-def _closed(tones: Ink, reach: int) -> Ink:
-    """What is dark and narrower than 2 * reach + 1 becomes as light as its sides."""
-    tones = np.pad(tones, 2 * reach + 1, "edge")
-    for rank, width in ((np.maximum, 2 * reach), (np.minimum, 2 * reach + 2)):
-        for _ in "down", "across":
-            rows = len(tones) - width
-            tones = rank.reduce([tones[start : start + rows] for start in range(width + 1)]).T
-    return tones
-
-
-def _stroke(inside: NDArray[np.bool_]) -> float:
-    """The width of strokes: twice their area over their outline, which a grid makes 4 / pi too long."""
-    inside = np.pad(inside, 1)
-    outline = np.count_nonzero(inside[1:] != inside[:-1]) + np.count_nonzero(inside[:, 1:] != inside[:, :-1])
-    return 2 * np.count_nonzero(inside) / max(1.0, outline * math.pi / 4)
-
-
-def _found(ink: Ink) -> Ink:
-    """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
-    noise = 1.5 * float(np.median(np.abs(ink - np.median(ink))))
-    peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
-    if peak < max(FAINT, 5 * noise):
-        return ink[:0]
-    cut = max((0.3 if noise < 0.004 else 0.45) * peak, 3 * noise)
-    cell = -(-max(ink.shape) // CELLS)
-    inked = np.pad(np.where(ink > cut, ink, 0), [(0, -side % cell) for side in ink.shape])
-    mass = inked.reshape(inked.shape[0] // cell, cell, -1, cell).sum((1, 3))
-    parts = _parts(mass > 0)
-    masses = np.bincount(parts.ravel(), mass.ravel())
-    rim = np.bincount(_edge(parts), masses[_edge(parts)] > 0, masses.size)
-    along = np.flatnonzero(rim > 0.15 * max(mass.shape))  # not the digit but a shadow, a frame or the desk
-    if masses.argmax() in along:
-        inner = _found(ink * ~_widened(np.isin(parts, along), cell, ink.shape))
-        if inner.size and max(inner.shape) > max(ink.shape) / 10:
-            return inner
-        along = along[:0]
-    near = np.isin(parts, [part for part in _near(parts, masses) if part not in along])
-    return _cropped(ink * _widened(near, cell, ink.shape), cut, noise)
-
-
-def _parts(cells: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Each cell with the number of its connected part, from 1; the ground has 0."""
-    parts = np.zeros(cells.shape, np.intp)
-    left, count = {(row, column) for row, column in np.argwhere(cells).tolist()}, 0
-    while left:
-        todo, count = [left.pop()], count + 1
-        while todo:
-            row, column = todo.pop()
-            parts[row, column] = count
-            near = {(row + down, column + right) for down in (-1, 0, 1) for right in (-1, 0, 1)} & left
-            left -= near
-            todo += near
-    return parts
-
-
-def _near(parts: NDArray[np.intp], masses: NDArray[Any]) -> list[int]:
-    """The heaviest part and those close to it, without specks."""
-    heaviest = np.argwhere(parts == masses.argmax())
-    low, high = heaviest.min(0), heaviest.max(0)
-    near = []
-    for part in np.flatnonzero(masses > 0.03 * masses.max()):
-        cells = np.argwhere(parts == part)
-        if np.maximum(low - cells.max(0), cells.min(0) - high).max() <= 0.3 * (high - low + 1).max():
-            near.append(int(part))
-    return near
-
-
-def _widened(cells: NDArray[np.bool_], cell: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Cells and their neighbours as pixels."""
-    wide = np.asarray(Image.fromarray(cells.astype(np.uint8)).filter(ImageFilter.MaxFilter(3)), np.bool_)
-    return wide.repeat(cell, 0).repeat(cell, 1)[: shape[0], : shape[1]]
-
-
-def _cropped(ink: Ink, cut: float, noise: float) -> Ink:
-    level = float(np.percentile(ink[ink > cut], 60))
-    steep = (ink - max(0.5 * level, 2.5 * noise)) / (0.5 * level) + 0.5
-    steep = np.where(ink != 0, np.clip(steep, 0, 1), 0).astype(np.float32)
-    rows, columns = np.flatnonzero((steep > 0.25).any(1)), np.flatnonzero((steep > 0.25).any(0))
-    return steep[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else steep[:0]
-
-
-def _thickened(digit: Ink) -> Image.Image:
-    """The digit FINE pixels long, its strokes as bright and at least as thick as most of MNIST's."""
-    scale = FINE / max(digit.shape)
-    shape = max(1, round(digit.shape[1] * scale)), max(1, round(digit.shape[0] * scale))
-    fine = np.asarray(Image.fromarray(digit).resize(shape, Image.Resampling.BILINEAR))
-    fine = np.clip(fine / float(np.percentile(fine[fine > fine.max() / 8], 80)), 0, 1)
-    steps = max(0, round((THICKNESS * FINE - _stroke(fine > 0.5)) / 2))
-    picture = Image.fromarray(np.pad((fine * 255).astype(np.uint8), steps))
-    for _ in range(steps):
-        picture = picture.filter(ImageFilter.MaxFilter(3))
-    return picture
-
-
-def _framed(digit: Image.Image, width: int, height: int) -> Pixels:
-    """Scaled into 20/28 of the frame, its centre of mass in the middle."""
-    scale = min(width, height) * 20 / 28 / max(digit.size)
-    shape = max(1, round(digit.width * scale)), max(1, round(digit.height * scale))
-    pixels = np.asarray(digit.resize(shape, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR))
-    frame, corner = np.zeros((height, width), np.uint8), []
-    for axis, side in enumerate(frame.shape):
-        weights = pixels.sum(1 - axis, dtype=np.float64)
-        middle = weights @ np.arange(weights.size) / max(1.0, float(weights.sum()))
-        corner.append(min(max(round(side / 2 - middle), 0), side - weights.size))
-    frame[corner[0] : corner[0] + pixels.shape[0], corner[1] : corner[1] + pixels.shape[1]] = pixels
-    return frame

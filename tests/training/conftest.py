@@ -99,7 +99,7 @@ def _trained(pictures, tmp_path_factory) -> Path:
 @pytest.fixture
 def trained(_trained, tmp_path, place) -> Place:
     """A place where x:1 is published, trained on the pictures."""
-    shutil.copytree(_trained, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(_trained, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("checkpoint.safetensors"))
     return place
 
 
