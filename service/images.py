@@ -187,8 +187,8 @@ def _plain(picture: Image.Image, preparation: Preparation) -> Pixels:
     width, height = preparation.width, preparation.height
     if picture.size != (width, height):
         scale = min(picture.width / width, picture.height / height)
-        left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
-        box = (left, top, left + width * scale, top + height * scale)
+        left, top = max(0.0, picture.width - width * scale) / 2, max(0.0, picture.height - height * scale) / 2
+        box = (left, top, picture.width - left, picture.height - top)  # never outside, not even by a rounding error
         picture = picture.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=2.0)
     if picture.mode == "RGBA":
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)

@@ -319,3 +319,10 @@ def mended(png: bytes) -> bytes:
         parts.append(chunk(png[at + 4 : at + 8], png[at + 8 : at + 8 + length]))
         at += 12 + length
     return b"".join(parts)
+
+
+def test_a_picture_that_just_covers_is_not_cut_outside_by_a_rounding_error():
+    file = io.BytesIO()
+    Image.new("1", (63, 2)).save(file, "PNG")
+    prepared = prepare(file.getvalue(), Preparation(mode="plain", height=1, width=57, channels=1))
+    assert prepared.shape == (1, 57, 1)
