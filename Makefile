@@ -57,7 +57,7 @@ train: $(VENV)/.all
 
 benchmark: $(VENV)/.all
 	$(BIN)/python benchmarks/serving.py
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/epochs.py
 
 image-test:
 	tests/image/run.sh

@@ -117,7 +117,7 @@ def _batches(train: dict[str, Tensor], batch_size: int, steps: int, device: torc
     order = torch.randperm(rows)
     for start in range(0, steps * batch_size, batch_size):
         index = order[start : start + batch_size]
-        yield {name: tensor[index].to(device, non_blocking=True) for name, tensor in train.items()}
+        yield {name: tensor.index_select(0, index).to(device, non_blocking=True) for name, tensor in train.items()}
 
 
 def _epoch(

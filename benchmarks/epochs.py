@@ -1,6 +1,6 @@
 """Seconds per epoch of the book's convnet (93,322 parameters, 60,000 MNIST rows): ours beside Keras with TensorFlow, in turns.
 
-python benchmarks/training.py [--rounds 3]
+python benchmarks/epochs.py [--rounds 3]
 """
 
 import argparse
