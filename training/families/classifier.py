@@ -3,7 +3,7 @@
 Task: one label for each picture. Source: MNIST (LeCun, Cortes and Burges), or `--data DIR` with one folder a class.
 Architectures: `book`, the convnet of Chollet, "Deep Learning with Python" (2nd ed. 2021, chapter 8); `deep`, with convolutions
 repeated before each pooling (Simonyan and Zisserman 2014); `residual`, with skip connections and 1x1 bottlenecks (He et al.
-2015); `dense`, the fully connected baseline. Expected on MNIST's test set and time on 2 cores: see the README's table.
+2015); `dense`, the fully connected baseline. Expected score and time: the README's table.
 
 The graph: `image` (uint8, batch x height x width x channels) -> `probabilities` (float32, batch x classes).
 """
@@ -264,9 +264,6 @@ def _augmented(pixels: Tensor, *, flip: bool) -> Tensor:
     knots = torch.randn(rows, 2, 7, 7, device=device) * (0.5 / 14)
     field = F.interpolate(knots, size=pixels.shape[2:], mode="bicubic", align_corners=False)
     return F.grid_sample(pixels, grid + field.permute(0, 2, 3, 1), align_corners=False)
-
-
-# What is exported, and how good it is
 
 
 class Deployed(nn.Module):
