@@ -61,8 +61,9 @@ def test_train_without_options_is_the_rooms_own_configuration(asked):
 
 
 @pytest.mark.parametrize("architecture", SUITS)
-def test_each_architecture_gets_its_rate_unless_one_is_given(asked, architecture):
-    assert asked("--architecture", architecture)[1].learning_rate == SUITS[architecture]["learning_rate"]
+def test_each_architecture_gets_what_suits_it_unless_it_is_given(asked, architecture):
+    config = asked("--architecture", architecture)[1]
+    assert {field: getattr(config, field) for field in SUITS[architecture]} == SUITS[architecture]
     assert asked("--architecture", architecture, "--learning-rate", "0.5")[1].learning_rate == 0.5
 
 
@@ -84,7 +85,7 @@ def test_help_tells_of_each_option(capsys):
         main(["train", "classifier", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     assert raised.value.code == 0
-    for word in ("--architecture", "--learning-rate", "--image-size", "--data", "--resume", "Passes over the training rows."):
+    for word in ("--architecture", "--learning-rate", "--image-size", "--data", "--resume", "Passes over the training rows"):
         assert word in text
 
 

@@ -48,9 +48,11 @@ def test_each_field_of_the_configuration_has_its_comment():
 
 
 @every_architecture
-def test_the_rate_is_the_architectures_where_none_is_given(architecture):
-    assert Config(architecture=architecture).learning_rate == SUITS[architecture]["learning_rate"]
-    assert Config(architecture=architecture, learning_rate=0.5).learning_rate == 0.5
+def test_what_suits_the_architecture_is_taken_where_nothing_is_given(architecture):
+    config = Config(architecture=architecture)
+    assert {field: getattr(config, field) for field in SUITS[architecture]} == SUITS[architecture]
+    given = Config(architecture=architecture, learning_rate=0.5, dropout=0.0)
+    assert (given.learning_rate, given.dropout) == (0.5, 0.0)
 
 
 @pytest.mark.parametrize(
