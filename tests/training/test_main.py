@@ -248,13 +248,14 @@ def test_a_run_killed_with_9_and_resumed_ends_as_one_never_killed(place, picture
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.002)
     process.kill()
-    process.communicate()
+    process.communicate(timeout=60)
     killed = place.run
     assert 1 <= epochs(killed) < 8, "it was not killed in the middle"
     assert place.tree() == []
 
     resumed = start(pictures, "--resume")
-    assert (resumed.communicate()[1], resumed.returncode)[1] == 0
+    _, said = resumed.communicate(timeout=300)
+    assert resumed.returncode == 0, said
     assert place.run == killed
     assert epochs(killed) == 8
 

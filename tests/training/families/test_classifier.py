@@ -194,6 +194,14 @@ def test_flip_mirrors_half_of_the_pictures_and_only_where_wanted(flip):
     assert right.float().mean().item() == pytest.approx(0.5 if flip else 0, abs=0.1)
 
 
+@pytest.mark.parametrize("augment", [True, False])
+def test_a_step_augments_only_where_wanted(data, augment):
+    config, network = built("dense", augment=augment, dropout=0.0)
+    rows = {key: torch.from_numpy(array[:16]) for key, array in data.train.items()}
+    one, again = (classifier.step(network, rows, config) for _ in range(2))
+    assert torch.equal(one, again) != augment
+
+
 def test_evaluation_is_not_augmented(data):
     answers = []
     for augment in (True, False):
