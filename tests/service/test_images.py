@@ -239,12 +239,6 @@ def test_a_large_jpeg_comes_out_like_the_same_picture_made_small_first():
     assert np.abs(prepare(encoded(large, "JPEG", quality=95), PLAIN)[:, :, 0] - small).mean() < 4
 
 
-@pytest.mark.parametrize(("shape", "frame"), [((53, 4), (49, 3)), ((4, 53), (3, 49)), ((31, 59), (41, 49))])
-def test_no_rounding_reaches_beyond_the_picture(shape, frame):
-    odd = Preparation(mode="plain", height=frame[0], width=frame[1], channels=1)
-    assert (prepare(encoded(np.full(shape, 77, np.uint8)), odd) == 77).all()
-
-
 def test_a_thread_of_a_picture_fills_a_large_frame():
     large = Preparation(mode="plain", height=1024, width=1024, channels=1)
     assert (prepare(encoded(Image.new("L", (1, 20_000), 77)), large) == 77).all()
