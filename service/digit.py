@@ -29,7 +29,7 @@ THICKNESS = 0.12  # of the long side, as the median of MNIST's strokes
 CLOSED = 12  # half the width, of GRID, up to which what is dark is a stroke and no shadow
 BLACK = 32  # up to here, of 255, a ground is black
 FLAT = 10  # how far, of 255, the ground along the edge may vary and still be one colour
-FAINT = 0.03  # of the ground's brightness: fainter ink is none
+FAINT = 0.05  # of the ground's brightness: fainter ink is none
 
 
 def digit(picture: Image.Image, width: int, height: int) -> Pixels:
@@ -77,10 +77,8 @@ def _ink(gray: Image.Image) -> Ink:
     small = _shrunk(gray, GRID)
     tones = np.asarray(small, np.float32)
     low, tone, high = np.percentile(_edge(tones), (10, 50, 90)).tolist()
-    if np.mean(np.abs(tones - tone) > FLAT) > 0.6:
-        tone = float(np.median(tones))  # the edge is a frame
-    flat = high - low <= FLAT and np.mean(np.abs(tones - tone) <= FLAT) > 0.3
-    dark = tones.mean() < tone if flat else _darker(small)
+    flat = high - low <= FLAT and np.mean(np.abs(tones - tone) <= FLAT) > 0.3  # else the edge is a frame
+    dark = ((tones - tone) ** 3).sum() < 0 if flat else _darker(small)
     if not dark:
         gray, tones, tone = ImageChops.invert(gray), 255 - tones, 255 - tone
     ground = np.float32(tone) if flat else _lighting(tones, gray.size)
@@ -125,13 +123,13 @@ def _found(ink: Ink) -> Ink:
     """The box of the digit, its strokes near 1 and all else 0; empty where nothing stands out of the noise."""
     noise = 1.5 * float(np.median(np.abs(ink - np.median(ink))))
     peak = float(np.asarray(Image.fromarray(ink).reduce(2)).max())
-    if peak < max(FAINT, 5 * noise):
+    if peak < max(FAINT, 6 * noise):
         return ink[:0]
-    cut = max((0.3 if noise < 0.004 else 0.45) * peak, 3 * noise)  # hairlines in a clean drawing are uneven
+    cut = max(0.35 * peak, 3 * noise)
     inked = np.where(ink > cut, ink, 0)
     parts = _parts(inked)
     masses = np.bincount(parts.ravel(), inked.ravel())
-    along = np.bincount(_edge(parts), minlength=masses.size) > 0.15 * max(ink.shape)
+    along = np.bincount(_edge(parts), minlength=masses.size) > 0.4 * max(ink.shape)
     along[0] = False  # the ground; a part that runs along the picture's edge is a frame, the desk or a shadow
     if along[masses.argmax()]:
         inner = _found(np.where(along[parts], 0, ink))

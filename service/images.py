@@ -88,8 +88,7 @@ def prepare(data: bytes, preparation: Preparation, limits: PictureLimits = Pictu
     shape = size(data, limits)
     try:
         file, turn = _open(data, shape)
-        wanted = SEARCHED if preparation.mode == "digit" else 2 * max(preparation.width, preparation.height)
-        picture = _decode(file, wanted)
+        picture = _decode(file, max(SEARCHED, 2 * preparation.width, 2 * preparation.height))
     except ServiceError:
         raise
     except Exception as error:  # a decoder's list is open: OSError, SyntaxError, ValueError, zlib.error and more

@@ -140,12 +140,27 @@ def test_the_rule_of_20_in_28_holds_for_any_frame(height, width):
     assert max(box(pixels)) == max(1, round(min(height, width) * 20 / 28))
 
 
+def test_a_jpeg_reduced_to_the_frame_while_decoded_is_prepared_all_the_same():
+    large = Image.fromarray(inked(written(ROWS[9], 200, 20, 150), 255, 0)).resize((800, 800))
+    frame = Preparation(mode="digit", height=400, width=400, channels=1)
+    pixels = prepare(png(large, "JPEG"), frame)[:, :, 0]
+    assert middle(pixels) == pytest.approx((200.5, 200.5), abs=0.51)
+
+
 def test_a_hairline_comes_out_bright_and_thick_enough_to_see():
     drawing = Image.new("L", (1000, 1000), 255)
     ImageDraw.Draw(drawing).line([(300, 100), (320, 900)], fill=0, width=1)
     thickness = prepared(drawing).sum(1)[6:22] / 255
     assert thickness.min() > 1.3
     assert thickness.max() < 3.5
+
+
+def test_a_digit_drawn_along_the_edge_is_no_frame():
+    drawing = Image.new("L", (280, 280), 255)
+    pen = ImageDraw.Draw(drawing)
+    pen.line([(12, 100), (12, 180), (90, 180)], fill=0, width=24)  # an L, its foot apart from it
+    pen.line([(40, 215), (100, 215)], fill=0, width=20)
+    assert box(prepared(drawing)) == (20, 16)
 
 
 def test_a_broad_brush_stays_broad():
@@ -202,8 +217,24 @@ def test_a_photograph_is_read_in_any_light(light):
     assert found == list(range(len(ROWS)))
 
 
-def test_a_faint_pencil_is_read():
-    assert nearest(prepare(photographed(written(ROWS[9]), LIGHTS["a lamp"], (165, 160, 145), 3), DIGIT)[:, :, 0]) == 9
+def test_a_photograph_is_read_up_to_its_edge():
+    pen = written(ROWS[9])
+    bottom = np.flatnonzero(pen.any(1))[-1] + 1
+    assert nearest(prepare(photographed(pen[:bottom], LIGHTS["a lamp"][:bottom]), DIGIT)[:, :, 0]) == 9
+
+
+def test_the_shadow_of_an_arm_is_not_part_of_the_digit():
+    arm = np.abs(np.indices((400, 500)).sum(0) / 2**0.5 - 250)  # from corner to corner, beside the digit
+    light = 1 - 0.35 / (1 + np.exp((arm - 50) / 4))
+    found = [nearest(prepare(photographed(written(row, 150, 60, 40), light), DIGIT)[:, :, 0]) for row in ROWS[::3]]
+    assert found == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize("light", ["even", "a lamp", "a shadow"])
+@pytest.mark.parametrize("place", [(280, 150, 90), (120, 300, 200)])
+def test_a_faint_pencil_is_read(light, place):
+    photograph = photographed(written(ROWS[9], *place), LIGHTS[light], (165, 160, 145), 4)
+    assert nearest(prepare(photograph, DIGIT)[:, :, 0]) == 9
 
 
 def test_chalk_on_a_blackboard_is_read():
@@ -225,9 +256,9 @@ def test_the_desk_beside_the_paper_is_not_part_of_the_digit():
 
 def test_a_photograph_of_twelve_megapixels_is_read_lying_on_its_side():
     large = Image.fromarray(inked(written(ROWS[9]), 60, 230)).resize((4000, 3200)).rotate(90, expand=True)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn right
-    assert nearest(prepared(large, "JPEG", exif=exif)) == 9
+    tags = Image.Exif()
+    tags[0x0112] = 6  # turn right
+    assert nearest(prepared(large, "JPEG", exif=tags)) == 9
 
 
 # Nothing to see

@@ -15,7 +15,6 @@ from service.images import PictureLimits, Preparation, prepare, size, to_png
 
 PLAIN = Preparation(mode="plain", height=28, width=28, channels=1)
 COLOUR = Preparation(mode="plain", height=28, width=28, channels=3)
-DIGIT = Preparation(mode="digit", height=28, width=28, channels=1)
 LIMITS = PictureLimits()
 NOISE = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
 ORIENTATIONS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # EXIF's number: what Image.transpose takes

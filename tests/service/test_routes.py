@@ -199,9 +199,9 @@ async def test_a_long_picture_is_decoded_off_the_event_loop(client, monkeypatch)
     threads = []
     real = asyncio.to_thread
     monkeypatch.setattr(routes.asyncio, "to_thread", lambda call, *rest: threads.append(call) or real(call, *rest))
-    await client.post("/v1/classify", content=grey(9, side=64), headers=PNG)
+    await client.post("/v1/classify", content=grey(9), headers=PNG)
     assert not decoding(threads)
-    await client.post("/v1/classify", content=grey(9, side=600), headers=PNG)
+    await client.post("/v1/classify", content=grey(9, side=40), headers=PNG)
     assert len(decoding(threads)) == 1
 
 
