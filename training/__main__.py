@@ -16,6 +16,7 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service.manifest import VERSION
 from training import layers, pipeline, publish
@@ -24,6 +25,8 @@ from training.room import Room, TrainingError, rooms
 from training.settings import Settings
 
 FAILED, USAGE, REFUSED, STOPPED = 1, 2, 3, 130
+PIPED_WIDTH = 160
+"""Columns where no terminal says how many there are: a table through a pipe must not lose its last ones."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,13 @@ def _table(title: str, lines: list[dict[str, Any]]) -> Table:
         numeric = all(isinstance(line.get(column, 0), int | float) for line in lines)
         table.add_column(column, justify="right" if numeric else "left")
     for line in lines:
-        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in map(line.get, columns)))
+        table.add_row(*(_cell(value) for value in map(line.get, columns)))
     return table
+
+
+def _cell(value: Any) -> Text:
+    """As it is: a label may hold brackets, which Rich would take for markup."""
+    return Text("" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value))
 
 
 def _train(family: str, room: Room) -> type:
@@ -153,7 +161,8 @@ def main(arguments: list[str]) -> int:
         "summary": {family: _summary(family, room) for family, room in found.items()},
     }
     alone: dict[str, Any] = {"evaluate": Evaluate, "list": List}
-    console = Console(stderr=True) if "--json" in arguments else Console()
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(stderr="--json" in arguments, width=width)
     command = arguments[0] if arguments else "--help"
     # SIGTERM as Ctrl-C: the checkpoint of the last epoch is there, and half-written folders are taken away
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -162,8 +171,9 @@ def main(arguments: list[str]) -> int:
     elif command in commands and arguments[1:2] and arguments[1] in found:
         kind, program, rest = commands[command][arguments[1]], f"{command} {arguments[1]}", arguments[2:]
     else:
-        print(_usage(found))
-        return 0 if command in ("--help", "-h", "help") else USAGE
+        wanted = command in ("--help", "-h", "help")
+        print(_usage(found), file=sys.stdout if wanted else sys.stderr)
+        return 0 if wanted else USAGE
     try:
         return int(tyro.cli(kind, prog=f"python -m training {program}", args=rest).run(console))
     except TrainingError as error:

@@ -1,11 +1,13 @@
 """The training loop: epochs of steps with Lightning Fabric, the only file that knows it. Knows no family.
 
 Averages the weights as it goes (exponentially, with a time constant of 3 % of the steps: Polyak and Juditsky 1992), changes
-the rate in one cycle (Smith and Topin 2018), and leaves a checkpoint after each epoch.
+the rate in one cycle (Smith and Topin 2018), spends its steps on the rows that are not yet learnt where that is wanted
+(`focus`, after Loshchilov and Hutter 2016, "Online batch selection"), and leaves a checkpoint after each epoch.
 The order of rows, dropout and augmentation are seeded by (seed, epoch) and everything else is in the checkpoint, so that a
 killed run that is resumed ends with the same weights on the same machine.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +22,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from service.golden import Arrays
 from training.checkpoint import Checkpoint
-from training.room import Data, Export, Predict, Recipe, Room, Scores, TrainingError
+from training.room import Batch, Data, Export, Predict, Recipe, Room, Scores, TrainingError
 from training.run import Run
 
 AVERAGED_SHARE = 0.03
 """Of all steps: the time constant of the weights' average."""
+WHOLE_EPOCHS = 3
+"""Epochs that see every row before the loop chooses: earlier, the losses say nothing about the rows."""
 CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still a number."""
 EVALUATED_ROWS = 500
@@ -39,6 +43,8 @@ class _State:
     averaged: AveragedModel
     optimizer: torch.optim.Optimizer
     scheduler: LRScheduler
+    row_losses: Tensor
+    """(rows,) on the CPU: how hard each row was when it was last seen, smoothed."""
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -50,21 +56,23 @@ class _State:
 
 def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
     """Train, or go on from the run's checkpoint; the network to export, on the CPU. Raises TrainingError."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell of the precision, each time
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(config))
     torch.manual_seed(config.seed)
     train = {name: torch.from_numpy(array) for name, array in data.train.items()}
     rows = next(iter(train.values())).shape[0]
-    steps = max(1, rows // config.batch_size)
-    state = _begin(room.network(config, data.shape), config, steps)
+    steps = _steps(config, rows)
+    state = _begin(room.network(config, data.shape), config, rows)
     if checkpoint := run.checkpoint():
         _restore(state, checkpoint)
     network, optimizer = fabric.setup(state.network, state.optimizer)
     state.averaged.to(fabric.device)
-    with run.progress(config.epochs * steps, len(state.history) * steps) as advance:
+    with run.progress(sum(steps), sum(steps[: len(state.history)])) as advance:
         for epoch in range(len(state.history), config.epochs):
             begun = time.perf_counter()
             torch.manual_seed(_epoch_seed(config.seed, epoch))
-            batches = _batches(train, min(config.batch_size, rows), steps, fabric.device)
+            order = _order(state.row_losses, epoch, steps[epoch] * min(config.batch_size, rows), config.focus)
+            batches = _batches(train, order, min(config.batch_size, rows), fabric.device)
             loss = _epoch(lambda batch: room.step(network, batch, config), fabric, state, optimizer, batches, advance)
             scores = _validate(room, state, data, config, fabric.device)
             row = {
@@ -89,7 +97,14 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return (seed * 1_000_003 + epoch * 7_919 + 1) % 2**63
 
 
-def _begin(network: nn.Module, config: Recipe, steps: int) -> _State:
+def _steps(config: Recipe, rows: int) -> list[int]:
+    """Of each epoch."""
+    whole = max(1, rows // config.batch_size)
+    focused = max(1, round(whole * config.focus))
+    return [whole if epoch < WHOLE_EPOCHS else focused for epoch in range(config.epochs)]
+
+
+def _begin(network: nn.Module, config: Recipe, rows: int) -> _State:
     decayed = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim <= 1]
     optimizer = torch.optim.AdamW(
@@ -100,7 +115,7 @@ def _begin(network: nn.Module, config: Recipe, steps: int) -> _State:
         lr=config.learning_rate,
         fused=True,
     )
-    total = config.epochs * steps
+    total = sum(_steps(config, rows))
     scheduler: LRScheduler
     if config.schedule == "one-cycle":
         steps = max(5, total)  # of exactly 4, the climb would have no length, and torch divides by it
@@ -109,35 +124,46 @@ def _begin(network: nn.Module, config: Recipe, steps: int) -> _State:
         scheduler = LambdaLR(optimizer, lambda _: 1.0)
     decay = 1 - 1 / max(1.0, AVERAGED_SHARE * total) if config.average else 0.0
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return _State(network, averaged, optimizer, scheduler)
+    return _State(network, averaged, optimizer, scheduler, torch.zeros(rows))
 
 
-def _batches(train: dict[str, Tensor], batch_size: int, steps: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
-    rows = next(iter(train.values())).shape[0]
-    order = torch.randperm(rows)
-    for start in range(0, steps * batch_size, batch_size):
-        index = order[start : start + batch_size]
-        yield {name: tensor.index_select(0, index).to(device, non_blocking=True) for name, tensor in train.items()}
+def _order(losses: Tensor, epoch: int, count: int, focus: float) -> Tensor:
+    """Indices of the rows of one epoch, shuffled: all, or half of them the hardest and half drawn from the others."""
+    if epoch < WHOLE_EPOCHS or focus == 1:
+        return torch.randperm(len(losses))[:count]
+    ranked = losses.argsort(descending=True, stable=True)
+    hardest, others = ranked[: count // 2], ranked[count // 2 :]
+    drawn = others[torch.randperm(len(others))[: count - len(hardest)]]
+    chosen = torch.cat([hardest, drawn])
+    return chosen[torch.randperm(len(chosen))]
+
+
+def _batches(train: dict[str, Tensor], order: Tensor, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Batch]]:
+    """The rows' indices and the rows, batch by batch."""
+    for index in torch.split(order, batch_size):
+        yield index, {name: tensor.index_select(0, index).to(device, non_blocking=True) for name, tensor in train.items()}
 
 
 def _epoch(
-    loss_of: Callable[[dict[str, Tensor]], Tensor],
+    losses_of: Callable[[Batch], Tensor],
     fabric: Fabric,
     state: _State,
     optimizer: Any,
-    batches: Iterator[dict[str, Tensor]],
+    batches: Iterator[tuple[Tensor, Batch]],
     advance: Callable[[int, str], None],
 ) -> float:
     """One pass; the mean loss. Raises TrainingError when the loss is no number any more."""
     state.network.train()
     total, steps = torch.zeros((), device=fabric.device), 0
-    for batch in batches:
+    for index, batch in batches:
         optimizer.zero_grad()
-        loss = loss_of(batch)
+        losses = losses_of(batch)
+        loss = losses.mean()
         fabric.backward(loss)
         optimizer.step()
         state.scheduler.step()
         state.averaged.update_parameters(state.network)
+        state.row_losses[index] = torch.lerp(state.row_losses[index], losses.detach().float().cpu(), 0.5)
         total += loss.detach()
         steps += 1
         if steps % CHECK_EVERY == 0:
@@ -202,6 +228,7 @@ def _settle_norms(export: Export, rows: Arrays) -> None:
 def _save(state: _State) -> Checkpoint:
     tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
     tensors |= {f"averaged.{name}": tensor for name, tensor in state.averaged.state_dict().items()}
+    tensors["row_losses"] = state.row_losses
     optimizer = state.optimizer.state_dict()
     for index, values in optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in values.items()}
@@ -215,6 +242,7 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
 
     state.network.load_state_dict(part("network."))
     state.averaged.load_state_dict(part("averaged."))
+    state.row_losses.copy_(checkpoint.tensors["row_losses"])
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in part("optimizer.").items():
         index, _, key = name.partition(".")

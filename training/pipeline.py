@@ -32,6 +32,8 @@ WEIGHTS = "weights.safetensors"
 PARITY_ROWS = 256
 OWN = " --data DIR"
 """How the command to evaluate ends where only the owner has the data."""
+_AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+"""How a line with somebody's names in it is printed: a name may hold brackets, and a path is copied whole."""
 LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -104,9 +106,9 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     job.run.finish({"scores": found.values, "parity": exported.parity, "published": folder, "refused": verdict.refusal})
     _report(console, draft, job.run, pictures)
     if verdict.refusal:
-        console.print(f"[yellow]the gate refuses:[/yellow] {verdict.refusal}", highlight=False)
+        console.print(f"the gate refuses: {verdict.refusal}", style="yellow", **_AS_IT_IS)
     if folder:
-        console.print(f"[green]published[/green] {folder}")
+        console.print(f"published {folder}", style="green", **_AS_IT_IS)
     return Outcome(job.run.folder, draft, folder, verdict.refusal)
 
 
@@ -114,11 +116,13 @@ def _begin(family: str, room: Room, config: Any, options: Options, console: Cons
     code = _revision()
     settings = _settings(options)
     name = _name(room, options)
+    if options.publish:
+        publish.check_writable(settings.models_dir, name)
     origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
     data = room.data(config, origin)
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
-    console.print(f"[bold]{name}[/bold]: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}")
+    console.print(f"{name}: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}", **_AS_IT_IS)
     return _Job(family, room, name, config, options, settings, data, run, code)
 
 
@@ -139,7 +143,7 @@ def evaluate(
     if data.labels != manifest.labels or data.preparation != manifest.preparation:
         raise TrainingError(f"{data.source.name} has other labels or another kind of picture than {name}:{manifest.version}.")
     if data.source.sha256 != manifest.source.sha256:
-        console.print(f"[yellow]these are not the rows it was published with[/yellow] ({manifest.source.name})")
+        console.print(f"these are not the rows it was published with ({manifest.source.name})", style="yellow", **_AS_IT_IS)
     return manifest, _score(room, manifest, folder, data.test), data
 
 
@@ -256,11 +260,9 @@ def _judge(job: _Job, draft: Manifest) -> Verdict:
 
 def _settled(job: _Job, draft: Manifest, verdict: Verdict) -> Manifest:
     """The manifest with what only the gate and the version before could tell."""
-    default = job.options.default
-    if default is None and verdict.parent is not None:
-        default = publish.read(job.settings.models_dir, draft.name, verdict.parent)[0].default
+    default = verdict.default if job.options.default is None else job.options.default
     training = draft.training.model_copy(update={"forced": verdict.refusal if job.options.force else ""})
-    return draft.model_copy(update={"parent": verdict.parent, "default": bool(default), "training": training})
+    return draft.model_copy(update={"parent": verdict.parent, "default": default, "training": training})
 
 
 def _publish(job: _Job, draft: Manifest, files: dict[str, bytes]) -> Path:
@@ -280,4 +282,4 @@ def _report(console: Console, draft: Manifest, run: Run, pictures: list[Path]) -
         f"{draft.training.parameters:,} parameters, trained {draft.training.seconds:.0f} s; "
         f"ONNX differs from PyTorch by at most {draft.golden.parity:.2g}"
     )
-    console.print(f"run {run.folder}: {METRICS}, {', '.join(path.name for path in pictures)}")
+    console.print(f"run {run.folder}: {METRICS}, {', '.join(path.name for path in pictures)}", **_AS_IT_IS)

@@ -18,10 +18,11 @@ from training.room import Scores, TrainingError
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's: `refusal` is empty where the version may be published."""
+    """The gate's: `refusal` is empty where the version may be published; `default` is what the parent's manifest says."""
 
     refusal: str
     parent: int | None
+    default: bool = False
 
 
 def versions(models_dir: Path, name: str) -> list[int]:
@@ -62,21 +63,41 @@ def judge(
     found = versions(models_dir, candidate.name)
     if not found:
         return Verdict("", None)
-    parent = found[-1]
-    served, folder = read(models_dir, candidate.name, parent)
+    parent, default = found[-1], False
+    try:
+        served, folder = read(models_dir, candidate.name, parent)
+        default = served.default
+        refusal = _compare(served, folder, candidate, tolerance, evaluate)
+    except (TrainingError, OSError) as error:  # of the old version: that must not cost the new one its training
+        refusal = f"{candidate.name}:{parent} cannot be compared with: {error}"
+    return Verdict(refusal, parent, default)
+
+
+def _compare(
+    served: Manifest, folder: Path, candidate: Manifest, tolerance: float, evaluate: Callable[[Manifest, Path], Scores]
+) -> str:
+    """Why `candidate` may not follow `served`; empty where it may."""
     if served.family != candidate.family:
-        return Verdict(f"{served.name}:{parent} is of the family '{served.family}', this is '{candidate.family}'", parent)
+        return f"{served.name}:{served.version} is of the family '{served.family}', this is '{candidate.family}'"
     if served.labels != candidate.labels or served.graph.inputs != candidate.graph.inputs:
-        return Verdict(f"its labels or inputs are not those of {served.name}:{parent}, so clients would break", parent)
+        return f"its labels or inputs are not those of {served.name}:{served.version}, so clients would break"
     before = evaluate(served, folder).values[candidate.gate]
     now = candidate.scores[candidate.gate]
     if not now >= before - tolerance:  # so that a NaN is refused
-        return Verdict(
-            f"its {candidate.gate} is {now:.4f}, that of {served.name}:{parent} is {before:.4f} on the same rows, "
-            f"and it may be at most {tolerance:g} lower",
-            parent,
+        return (
+            f"its {candidate.gate} is {now:.4f}, that of {served.name}:{served.version} is {before:.4f} on the same rows, "
+            f"and it may be at most {tolerance:g} lower"
         )
-    return Verdict("", parent)
+    return ""
+
+
+def check_writable(models_dir: Path, name: str) -> None:
+    """Raises TrainingError where a version could not be written: better known before an hour of training than after."""
+    folder = next(folder for folder in (models_dir / name, *(models_dir / name).absolute().parents) if folder.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise TrainingError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 def publish(models_dir: Path, name: str, files: Mapping[str, bytes], draft: Callable[[int], Manifest]) -> Path:
@@ -126,6 +147,7 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    path.chmod(0o644)  # whatever the umask: the service may be another user
 
 
 def _sync(folder: Path) -> None:

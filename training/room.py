@@ -83,6 +83,8 @@ class Recipe(Protocol):
     @property
     def average(self) -> bool: ...
     @property
+    def focus(self) -> float: ...
+    @property
     def precision(self) -> str: ...
     @property
     def seed(self) -> int: ...
@@ -125,7 +127,7 @@ class Room(Protocol):
         ...
 
     def step(self, network: nn.Module, batch: Batch, config: Any) -> Tensor:
-        """The loss of one batch."""
+        """The loss of each row of one batch: (rows,)."""
         ...
 
     def evaluate(self, predict: Predict, split: Arrays, labels: tuple[str, ...]) -> Scores:
@@ -155,6 +157,7 @@ RECIPE_BOUNDS: Bounds = {
     "batch_size": (1, 100_000),
     "learning_rate": (0, math.inf),
     "weight_decay": (0, 1_000),
+    "focus": (0.01, 1),
     "seed": (0, 2**31 - 1),
 }
 """Least and most of the fields of `Recipe`; a room adds its own."""

@@ -26,6 +26,7 @@ from training.room import TrainingError
 
 Pixels = NDArray[np.uint8]
 PICTURES = (".png", ".jpg", ".jpeg")
+OTHER_PICTURES = (".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30
 
@@ -185,7 +186,10 @@ def folder(root: Path, preparation: images.Preparation, least: int) -> Folder:
     raw: list[bytes] = []
     size_bytes = 0
     for target, path in enumerate(classes):
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURES)
+        everything = sorted(path.rglob("*"))
+        if other := next((file for file in everything if file.suffix.lower() in OTHER_PICTURES), None):
+            raise TrainingError(f"{other} is neither PNG nor JPEG; convert the pictures of its kind, or take them out.")
+        files = [file for file in everything if file.suffix.lower() in PICTURES]
         if len(files) < least:
             raise TrainingError(f"Class {path.name!r} has {len(files)} pictures (PNG or JPEG); expected at least {least}.")
         for file in files:

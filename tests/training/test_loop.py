@@ -26,6 +26,7 @@ class Config:
     learning_rate: float = 0.01
     weight_decay: float = 0.01
     schedule: str = "one-cycle"
+    focus: float = 1.0
     average: bool = True
     precision: str = "float32"
     seed: int = 3
@@ -40,7 +41,7 @@ def network(config, shape):
 
 
 def step(network, batch, config):
-    return ((network(batch["x"] + 0.1 * torch.randn_like(batch["x"])) - batch["y"]) ** 2).mean()
+    return ((network(batch["x"] + 0.1 * torch.randn_like(batch["x"])) - batch["y"]) ** 2).mean(1)
 
 
 def evaluate(predict, split, labels):
@@ -98,15 +99,15 @@ def fit_until(epoch, room, config, data, run):
 
 @pytest.mark.parametrize("killed_after", [1, 4])
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
-@pytest.mark.parametrize("average", [True, False])
-def test_a_resumed_run_ends_with_the_same_weights(room, made, begin, tmp_path, schedule, average, killed_after):
-    config = Config(schedule=schedule, average=average)
+@pytest.mark.parametrize(("average", "focus"), [(True, 1.0), (False, 0.5)])
+def test_a_resumed_run_ends_with_the_same_weights(room, made, begin, tmp_path, schedule, average, focus, killed_after):
+    config = Config(schedule=schedule, average=average, focus=focus, epochs=5)
     whole = fit(room, config, made, begin("whole"))
     fit_until(killed_after, room, config, made, begin("killed"))
     torch.manual_seed(999)  # another process's
     resumed = Run.resume(tmp_path, "killed", {}, Console(quiet=True))
     assert same(fit(room, config, made, resumed), whole)
-    assert [row["epoch"] for row in history(resumed)] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in history(resumed)] == [1, 2, 3, 4, 5]
 
 
 def test_the_seed_decides_the_weights(room, made, begin):
@@ -128,6 +129,25 @@ def test_every_row_is_seen_once_an_epoch_in_an_order_of_its_own(room, made, begi
     first, second = ([row for batch in seen[start : start + 4] for row in batch] for start in (0, 4))
     assert sorted(first) == sorted(second) == sorted(made.train["y"][:, 0].tolist())
     assert first != second
+
+
+def test_where_it_focuses_the_rows_not_yet_learnt_are_seen_and_a_share_of_the_others(room, made, begin):
+    seen: list[float] = []
+    hard = {float(value) for value in made.train["y"][:10, 0]}
+
+    def step(network, batch, config):
+        seen.extend(batch["y"][:, 0].tolist())
+        weight = torch.tensor([100.0 if value in hard else 1.0 for value in batch["y"][:, 0].tolist()])
+        return weight + 0 * network(batch["x"])[:, 0]
+
+    room.step = step
+    fit(room, Config(epochs=loop.WHOLE_EPOCHS + 2, focus=0.5), made, begin())
+    whole, rest = seen[: ROWS * loop.WHOLE_EPOCHS], seen[ROWS * loop.WHOLE_EPOCHS :]
+    assert len(whole) == ROWS * loop.WHOLE_EPOCHS
+    for epoch in (rest[:20], rest[20:]):
+        assert len(set(epoch)) == 20  # half of the rows, each once
+        assert hard <= set(epoch)
+    assert set(rest[:20]) != set(rest[20:])
 
 
 @pytest.mark.parametrize("batch_size", [1000, ROWS, ROWS // 2, ROWS // 3, ROWS // 4, ROWS // 5, 3])
@@ -168,7 +188,7 @@ def test_an_average_lies_between_the_weights_it_is_of(room, made, begin):
 
 def test_decay_shrinks_matrices_and_leaves_biases_and_norms(room, made, begin):
     room.network = lambda config, shape: nn.Sequential(nn.Linear(3, 1))
-    room.step = lambda network, batch, config: 0 * network(batch["x"]).sum()
+    room.step = lambda network, batch, config: 0 * network(batch["x"]).sum(1)
     torch.manual_seed(3)
     before = room.network(None, None)[0]
     after = fit(room, Config(weight_decay=1.0, average=False, schedule="constant"), made, begin())

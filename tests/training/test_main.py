@@ -97,7 +97,9 @@ def test_help_tells_of_each_option(capsys):
 )
 def test_an_unknown_command_or_family_gets_the_usage(capsys, words):
     assert main(words) == 2
-    assert "usage: python -m training COMMAND" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "usage: python -m training COMMAND" in said.err
+    assert not said.out
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
@@ -203,6 +205,24 @@ def test_list_shows_models_versions_scores_and_sizes(trained, capsys):
 def test_list_leaves_out_what_is_not_complete(trained, capsys):
     (trained.models / "x" / "1" / MANIFEST).rename(trained.models / "x" / "1" / "other.json")
     assert complaint(capsys, "list").startswith("No models are in ")
+
+
+def test_list_through_a_pipe_is_whole_whatever_the_terminal_was(trained, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(["list"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("x ")]
+    assert line.rstrip().endswith(trained.manifest().source.name)
+
+
+def test_names_in_brackets_are_shown_as_they_are(trained, pictures, tmp_path, capsys):
+    own = tmp_path / "own[bold]"
+    shutil.copytree(pictures, own)
+    (own / "0").rename(own / "[red]")
+    words = ["--data", str(own), "--name", "y", *QUICK]
+    assert main(["train", "classifier", *words]) == 0
+    assert "y: own[bold], " in capsys.readouterr().out
+    assert main(["evaluate", "y", "--data", str(own)]) == 0
+    assert "[red]" in capsys.readouterr().out
 
 
 def test_list_of_nothing_says_so(place, capsys):

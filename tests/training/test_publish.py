@@ -55,8 +55,12 @@ def test_a_number_is_never_used_twice_even_if_its_version_is_incomplete(put, mod
     assert versions(models_dir, "light") == [1, 8]
 
 
-def test_others_may_read_what_is_published(put):
-    folder = put()
+def test_others_may_read_what_is_published_whatever_the_umask(put):
+    before = os.umask(0o077)
+    try:
+        folder = put()
+    finally:
+        os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) & 0o555 == 0o555
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444 for path in folder.iterdir())
 
@@ -231,6 +235,32 @@ def test_a_version_with_other_inputs_is_refused(models_dir, draft):
     smaller = graph.inputs[0].model_copy(update={"shape": ("batch", 14, 14, 1)})
     graphs = {"model": graph.model_copy(update={"inputs": (smaller,)})}
     assert "labels or inputs" in verdict(models_dir, candidate(draft, 1.0, graphs=graphs)).refusal
+
+
+@pytest.mark.parametrize("spoiled", [MANIFEST, "model.onnx"])
+def test_a_version_that_cannot_be_read_is_a_refusal_and_no_error(models_dir, draft, spoiled):
+    (models_dir / "light" / "1" / spoiled).unlink() if spoiled != MANIFEST else (
+        models_dir / "light" / "1" / spoiled
+    ).write_text("{")
+
+    def evaluate(served, folder):
+        (folder / "model.onnx").read_bytes()
+        raise AssertionError
+
+    found = judge(models_dir, candidate(draft), 0.01, evaluate)
+    assert found.refusal.startswith("light:1 cannot be compared with: ")
+    assert found.parent == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_else(tmp_path):
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(TrainingError, match=r"models cannot be written"):
+        publish.check_writable(tmp_path / "models", "x")
+
+
+def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
+    publish.check_writable(tmp_path / "models", "x")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_newest_version_is_the_one_to_beat(models_dir, put, draft):

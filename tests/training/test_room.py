@@ -15,6 +15,7 @@ class Config:
     batch_size: int = 1
     learning_rate: float | None = None
     weight_decay: float = 0
+    focus: float = 1
     seed: int = 0
 
 
@@ -23,7 +24,7 @@ def test_every_room_offers_all_of_it():
         assert all(callable(getattr(room, one, None)) for one in OFFERED), name
         assert 0 <= room.tolerance < 1
         config = room.Config()
-        assert all(hasattr(config, field) for field in (*RECIPE_BOUNDS, "schedule", "average", "precision")), name
+        assert all(hasattr(config, field) for field in (*RECIPE_BOUNDS, "schedule", "average", "focus", "precision")), name
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,15 @@ def test_a_gif_that_says_it_is_a_png_is_refused_by_name(own):
         sources.folder(own, COLOUR, 5)
 
 
-def test_a_class_of_gifs_has_no_pictures(own):
+def test_pictures_of_another_format_are_named_and_not_left_out_in_silence(own):
+    (own / "Ant" / "2.png").rename(own / "Ant" / "2.GIF")
+    with pytest.raises(TrainingError, match=r"Ant.2\.GIF is neither PNG nor JPEG; convert"):
+        sources.folder(own, COLOUR, 5)
+
+
+def test_a_class_of_other_files_has_no_pictures(own):
     for file in (own / "Ant").iterdir():
-        file.rename(file.with_suffix(".gif"))
+        file.rename(file.with_suffix(".txt"))
     with pytest.raises(TrainingError, match="Class 'Ant' has 0 pictures"):
         sources.folder(own, COLOUR, 5)
 

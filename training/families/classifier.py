@@ -28,10 +28,10 @@ name = "digits"
 gate = "accuracy"
 tolerance = 0.01
 SUITS = {
-    "residual": {"epochs": 28, "learning_rate": 0.01, "dropout": 0.4},
-    "book": {"epochs": 13, "learning_rate": 0.003, "dropout": 0.2},
-    "deep": {"epochs": 14, "learning_rate": 0.005, "dropout": 0.2},
-    "dense": {"epochs": 14, "learning_rate": 0.002, "dropout": 0.2},
+    "residual": {"epochs": 70, "learning_rate": 0.01, "dropout": 0.4, "focus": 0.35},
+    "book": {"epochs": 13, "learning_rate": 0.003, "dropout": 0.2, "focus": 1.0},
+    "deep": {"epochs": 14, "learning_rate": 0.005, "dropout": 0.2, "focus": 1.0},
+    "dense": {"epochs": 14, "learning_rate": 0.002, "dropout": 0.2, "focus": 1.0},
 }
 """What suits an architecture where nothing was given: minutes on two cores, chosen on validation rows."""
 SHARES = {"validation_share": (0, 0.4), "test_share": (0, 0.4), "label_smoothing": (0, 1), "dropout": (0, 1)}
@@ -54,6 +54,8 @@ class Config:
     weight_decay: float = 0.05
     # How the rate changes.
     schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    # Share of the rows seen in an epoch, those not yet learnt first; the architecture's own. 1 where labels may be wrong.
+    focus: float | None = None
     # Keep a moving average of the weights instead of the last ones.
     average: bool = True
     # Rotate, shift, scale, shear and bend the training pictures.
@@ -189,7 +191,7 @@ def _residual(config: Config, shape: Shape) -> nn.Module:
     return nn.Sequential(
         *_conv(shape["channels"], width, 5, 2), nn.ReLU(),
         Residual(width, width),
-        *_conv(width, 2 * width, 3, 2), nn.ReLU(),
+        Residual(width, 2 * width, stride=2),
         Residual(2 * width, 2 * width),
         Residual(2 * width, 2 * width, bottleneck=width),
         nn.Flatten(), nn.Dropout(config.dropout or 0),
@@ -232,12 +234,12 @@ def _dense(config: Config, shape: Shape) -> nn.Module:
 
 
 def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
-    """Cross-entropy of one batch, augmented where wanted."""
+    """Cross-entropy of each row of one batch, augmented where wanted."""
     pixels = _scaled(batch["image"])
     if config.augment:
         pixels = _augmented(pixels, flip=config.flip)
     logits = network(pixels.contiguous(memory_format=torch.channels_last))
-    return F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing)
+    return F.cross_entropy(logits.float(), batch["label"], label_smoothing=config.label_smoothing, reduction="none")
 
 
 def _scaled(image: Tensor) -> Tensor:

@@ -122,9 +122,10 @@ def test_ones_own_pictures_are_shared_out(data):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_step_has_a_finite_loss_and_moves_every_weight(architecture, shape):
     config, network = built(architecture, shape)
-    loss = classifier.step(network.train(), {key: torch.from_numpy(rows) for key, rows in batch(9, *shape).items()}, config)
-    loss.backward()
-    assert loss.isfinite()
+    losses = classifier.step(network.train(), {key: torch.from_numpy(rows) for key, rows in batch(9, *shape).items()}, config)
+    losses.mean().backward()
+    assert losses.shape == (9,)
+    assert losses.isfinite().all()
     for name, weight in network.named_parameters():
         assert weight.grad.isfinite().all(), name
         assert weight.grad.abs().sum() > 0, name
@@ -138,7 +139,7 @@ def test_steps_learn(architecture, data):
     losses = []
     for _ in range(12):
         optimizer.zero_grad()
-        losses.append(classifier.step(network.train(), rows, config))
+        losses.append(classifier.step(network.train(), rows, config).mean())
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < 0.8 * losses[0]
@@ -161,6 +162,14 @@ def test_a_bottleneck_is_narrow_inside_and_a_skip_brings_the_depth_along():
 def augmented(pixels, flip=False, seed=0):
     torch.manual_seed(seed)
     return classifier._augmented(pixels, flip=flip)
+
+
+def test_the_residual_networks_depth_changes_by_a_1x1_convolution_beside_the_block():
+    _, network = built("residual")
+    blocks = [module for module in network.modules() if isinstance(module, classifier.Residual)]
+    changes = [block for block in blocks if not isinstance(block.skip, torch.nn.Identity)]
+    assert [(block.skip[0].kernel_size, block.skip[0].stride) for block in changes] == [((1, 1), (2, 2))]
+    assert any(block.body[0].kernel_size == (1, 1) for block in blocks)  # the bottleneck
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 64, 64), (1, 3, 20, 36)], ids=str)
