@@ -25,6 +25,11 @@ Parsed = TypeVar("Parsed", bound=BaseModel)
 
 JSON, FORM = "application/json", "multipart/form-data"
 PICTURES = ("image/png", "image/jpeg")
+TEXT = "text/plain"
+UNTOLD = ("application/x-www-form-urlencoded", "")
+"""What curl says of a body when it is told nothing."""
+TEXT_TOUCHES = 4
+"""How often a character is touched while a text is tokenised, in units of what a pixel's touch costs."""
 TOUCHES = 64
 """How often a pixel is touched while a picture is prepared, about: only a picture of a digit's own size is short work."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -108,8 +113,8 @@ def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[byt
     if body.media == JSON:
         encoded: list[str] = document(body, kind, settings).images  # type: ignore[attr-defined]  # every such Request has it
         return [_base64(text, f"images[{index}]") for index, text in enumerate(_few(encoded, "images", settings))]
-    if body.media in (*PICTURES, "application/octet-stream", "application/x-www-form-urlencoded", ""):
-        return [body.data]  # curl --data-binary says urlencoded when told nothing
+    if body.media in (*PICTURES, "application/octet-stream", *UNTOLD):
+        return [body.data]
     raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {', '.join((*PICTURES, FORM))} or {JSON}.")
 
 
@@ -162,4 +167,30 @@ def _work(picture: bytes, settings: Settings) -> int:
     return width * height * TOUCHES
 
 
+def _texts(body: Body, kind: type[BaseModel], settings: Settings) -> list[str]:
+    """Texts in the JSON field `texts`, or the body as one text."""
+    if body.media == TEXT:
+        texts = [_plain(body.data)]
+    elif body.media in (JSON, *UNTOLD):
+        texts = _few(document(body, kind, settings).texts, "texts", settings)  # type: ignore[attr-defined]  # every such Request has it
+    else:
+        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON} or {TEXT}.")
+    for index, text in enumerate(texts):
+        if len(text) > settings.max_chars:
+            raise TooLarge(f"Field 'texts[{index}]' has {len(text)} characters; expected at most {settings.max_chars}.")
+        if not text.strip():
+            raise InvalidInput(f"Field 'texts[{index}]' is {shown(text)}; expected a text that is not blank.")
+        if "\0" in text:
+            raise InvalidInput(f"Field 'texts[{index}]' holds the character NUL; expected a text without it.")
+    return texts
+
+
+def _plain(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+TEXTS = Reader((JSON, TEXT), _texts, lambda text, _: len(text) * TEXT_TOUCHES)
 PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _work)

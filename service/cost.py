@@ -33,15 +33,20 @@ class Cost:
         ]
 
 
-def measure(run: Callable[[int, int], object], max_batch: int, lengths: tuple[int, ...] = (1,)) -> Cost:
-    """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the median of a few runs, one to warm up."""
-    points: dict[tuple[int, int], float] = {}
-    for length in lengths:
-        rows = 1
-        while rows < max_batch:
-            points[rows, length] = _time(run, rows, length)
-            rows *= 2
-        points[max_batch, length] = _time(run, max_batch, length)
+def measure(
+    run: Callable[[int, int], object], max_batch: int, lengths: tuple[int, ...] = (1,), max_padded: float = float("inf")
+) -> Cost:
+    """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the median of a few runs, one to warm up.
+
+    Batches of more than `max_padded` rows times length are never made, and so not timed; one row of any length is.
+    """
+    sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch] + [max_batch]
+    points = {
+        (rows, length): _time(run, rows, length)
+        for length in lengths
+        for rows in sizes
+        if rows == 1 or rows * length <= max_padded
+    }
     return Cost(points)
 
 

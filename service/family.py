@@ -2,7 +2,7 @@
 
 A room is a module. It serves one or several verbs (`POST /v1/<verb>`); each takes an input through
 
-    body --reader--> raw inputs --preprocess--> arrays of one row --predict, batched--> arrays --postprocess--> prediction
+    body --reader--> raw inputs --preprocess--> items of one row --predict, batched--> arrays --postprocess--> prediction
 """
 
 import importlib
@@ -32,6 +32,14 @@ Graphs = Mapping[str, Runs]
 Predict = Callable[[Graphs, Arrays], Arrays]
 
 
+@dataclass(frozen=True)
+class Item:
+    """One input as the graph takes it, and whatever `postprocess` wants to know of where it came from."""
+
+    arrays: Arrays
+    about: Any = None
+
+
 class Options(BaseModel):
     """The query parameters that every verb takes."""
 
@@ -54,12 +62,12 @@ class Verb:
     """The query."""
     Prediction: type[BaseModel]
     """One element of the answer's `predictions`, for the docs."""
-    preprocess: Callable[[Any, Any], Arrays]
-    """(raw input, assets) -> arrays of one row."""
+    preprocess: Callable[[Any, Any], Item]
+    """(raw input, assets) -> an item of one row."""
     predict: Predict
     """(graphs, arrays of a batch) -> arrays of a batch. Verbs that share it share their batches."""
-    postprocess: Callable[[Arrays, Any, Any], dict[str, Any]]
-    """(arrays of one row, assets, options) -> prediction."""
+    postprocess: Callable[[Arrays, Any, Any, Any], dict[str, Any]]
+    """(arrays of one row, what the item is about, assets, options) -> prediction."""
     example: dict[str, Any]
     """A JSON body that works: it warms a version up and stands in the docs."""
 

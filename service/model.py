@@ -69,7 +69,9 @@ class Model:
         self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
         hop_s = await cost.hop_s(self._executor)
         self._max_batch = settings.max_batch
-        limits = BatchLimits(settings.max_batch, settings.max_queue, settings.max_queue_s, slots=settings.slots)
+        limits = BatchLimits(
+            settings.max_batch, settings.max_queue, settings.max_queue_s, settings.max_padded, slots=settings.slots
+        )
         for predict in {self.room.predict, *(verb.predict for verb in self.room.verbs)}:
             self._batchers[predict] = Batcher(
                 partial(self._run, predict),
@@ -139,6 +141,13 @@ def _length(manifest: Manifest, item: Arrays) -> int:
     return tensors.length(item, specs)
 
 
+def _lengths(manifest: Manifest) -> tuple[int, ...]:
+    """Lengths to time: 1 where every axis is fixed, else powers of four up to the longest that the manifest allows."""
+    free = {axis for spec in manifest.graph.inputs for axis in spec.row_shape if isinstance(axis, str)}
+    longest = max((manifest.limits.get(axis, 1) for axis in free), default=1)
+    return tuple(sorted({*(4**power for power in range(16) if 4**power < longest), longest}))
+
+
 def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> list[Arrays]:
     """The answers to each item's chunks, put together again."""
     answers, start = [], 0
@@ -163,7 +172,12 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
     for verb in room.verbs:
         _answer_example(verb, graphs, assets, settings)
     specs = manifest.graph.inputs
-    curve = cost.measure(lambda rows, length: room.predict(graphs, tensors.zeros(specs, rows, length)), settings.max_batch)
+    curve = cost.measure(
+        lambda rows, length: room.predict(graphs, tensors.ones(specs, rows, length)),
+        settings.max_batch,
+        _lengths(manifest),
+        settings.max_padded,
+    )
     return Model(manifest, room, graphs, assets, curve)
 
 
@@ -195,8 +209,9 @@ def _answer_example(verb: Verb, graphs: Graphs, assets: Any, settings: Settings)
     body = Body.of(orjson.dumps(verb.example), b"application/json")
     try:
         for raw in verb.reader.read(body, verb.Request, settings):
-            arrays = verb.predict(graphs, verb.preprocess(raw, assets))
+            item = verb.preprocess(raw, assets)
+            arrays = verb.predict(graphs, item.arrays)
             tensors.finite(arrays)
-            verb.Prediction.model_validate(verb.postprocess(arrays, assets, verb.Options()))
+            verb.Prediction.model_validate(verb.postprocess(arrays, item.about, assets, verb.Options()))
     except Exception as error:
         raise BrokenVersion(f"it fails on the example of {verb.name!r}: {' '.join(str(error).split())[:200]}") from error

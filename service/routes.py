@@ -25,7 +25,7 @@ from service.errors import (
     UnsupportedMedia,
     shown,
 )
-from service.family import Room, Verb
+from service.family import Item, Room, Verb
 from service.golden import Arrays
 from service.model import Model, Timing
 from service.registry import Registry
@@ -135,8 +135,10 @@ class Routes:
             begun = time.perf_counter()
             items = await self._items(verb, body, model)
             decode_s = time.perf_counter() - begun
-            rows, timing = await model.predict(items, verb.predict, self._wait(request))
-            predictions = [verb.postprocess(row, model.assets, options) for row in rows]
+            rows, timing = await model.predict([item.arrays for item in items], verb.predict, self._wait(request))
+            predictions = [
+                verb.postprocess(row, item.about, model.assets, options) for row, item in zip(rows, items, strict=True)
+            ]
         content = {"model": model.name, "version": model.version, "predictions": predictions}
         return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
 
@@ -147,7 +149,7 @@ class Routes:
             raise InvalidInput(f"Model {shown(name)} is of the family '{chosen.manifest.family}'; expected '{family}'.")
         return self._registry.get(chosen.name, version)
 
-    async def _items(self, verb: Verb, body: Body, model: Model) -> list[Arrays]:
+    async def _items(self, verb: Verb, body: Body, model: Model) -> list[Item]:
         """The body's inputs, prepared; in a thread when that is long."""
         if len(body.data) > SHORT_WORK:
             return await asyncio.to_thread(self._prepare, verb, body, model)
@@ -156,14 +158,14 @@ class Routes:
             return await asyncio.to_thread(self._preprocess, verb, inputs, model)
         return self._preprocess(verb, inputs, model)
 
-    def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Arrays]:
+    def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Item]:
         inputs = verb.reader.read(body, verb.Request, self._settings)
         for one in inputs:
             verb.reader.work(one, self._settings)  # refuses what is too large before any of it is decoded
         return self._preprocess(verb, inputs, model)
 
     @staticmethod
-    def _preprocess(verb: Verb, inputs: list[Any], model: Model) -> list[Arrays]:
+    def _preprocess(verb: Verb, inputs: list[Any], model: Model) -> list[Item]:
         return [verb.preprocess(one, model.assets) for one in inputs]
 
     def _wait(self, request: Request) -> Callable[["asyncio.Future[Result]"], Awaitable[Result]]:
@@ -279,7 +281,7 @@ class Routes:
     def _tensor_request(self, data: bytes, model: Model) -> tuple[Arrays, list[str], str | None]:
         document = bodies.parse_json(data, self._settings.max_json_depth)
         arrays, wanted, identity = protocol.read_request(document, model.manifest.graph, self._settings)
-        tensors.check(arrays, model.manifest.graph.inputs)
+        tensors.check(arrays, model.manifest.graph.inputs, model.manifest.limits)
         return arrays, wanted, identity
 
 

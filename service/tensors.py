@@ -45,8 +45,11 @@ def length(arrays: Arrays, specs: Sequence[TensorSpec]) -> int:
     return longest
 
 
-def check(arrays: Arrays, specs: Sequence[TensorSpec]) -> None:
-    """Raise InvalidTensor unless `arrays` has just these names, dtypes and shapes, one number of rows, finite numbers."""
+def check(arrays: Arrays, specs: Sequence[TensorSpec], limits: Mapping[str, int]) -> None:
+    """Raise InvalidTensor unless `arrays` has just these names, dtypes and shapes, one number of rows, finite numbers.
+
+    `limits` holds the longest that free axes may be, by name.
+    """
     names = [spec.name for spec in specs]
     if set(arrays) != set(names):
         raise InvalidTensor(f"The inputs are {sorted(arrays)}; this model takes {names}.")
@@ -56,14 +59,14 @@ def check(arrays: Arrays, specs: Sequence[TensorSpec]) -> None:
         if array.dtype != DTYPES[spec.datatype]:
             datatype = DATATYPES.get(array.dtype, str(array.dtype))
             raise InvalidTensor(f"Input '{spec.name}' has datatype {datatype}; expected {spec.datatype}.")
-        if not _fits(array.shape, spec, sizes):
+        if not _fits(array.shape, spec, sizes, limits):
             expected = [size if isinstance(size, int) else -1 for size in spec.shape]
             raise InvalidTensor(f"Input '{spec.name}' has shape {list(array.shape)}; expected {expected}.")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InvalidTensor(f"Input '{spec.name}' holds NaN or infinity; expected finite numbers.")
 
 
-def _fits(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, tuple[str, int]]) -> bool:
+def _fits(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, tuple[str, int]], limits: Mapping[str, int]) -> bool:
     """Whether `shape` is one of `spec`; a free axis has one size in all inputs, remembered in `sizes`."""
     if len(shape) != len(spec.shape):
         return False
@@ -74,6 +77,10 @@ def _fits(shape: tuple[int, ...], spec: TensorSpec, sizes: dict[str, tuple[str, 
             continue
         if size < 1:
             return False
+        if size > limits.get(wanted, size):
+            raise InvalidTensor(
+                f"Input '{spec.name}' has {size} along its axis '{wanted}'; this model takes at most {limits[wanted]}."
+            )
         other, known = sizes.setdefault(wanted, (spec.name, size))
         if size != known:
             raise InvalidTensor(
@@ -126,10 +133,10 @@ def chunks(arrays: Arrays, most: int) -> list[Arrays]:
     return split(arrays, [min(most, total - start) for start in range(0, total, most)])
 
 
-def zeros(specs: Sequence[TensorSpec], count: int, length: int) -> Arrays:
-    """Inputs of zeros: `count` rows, `length` along every other free axis. To time a graph with."""
+def ones(specs: Sequence[TensorSpec], count: int, length: int) -> Arrays:
+    """Inputs of ones (zeros may be padding): `count` rows, `length` along every other free axis. To time a graph with."""
     return {
-        spec.name: np.zeros(
+        spec.name: np.ones(
             (count, *(size if isinstance(size, int) else length for size in spec.row_shape)), DTYPES[spec.datatype]
         )
         for spec in specs

@@ -16,12 +16,14 @@ import httpx
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from service import text
 from service.golden import Golden
 from service.manifest import GOLDEN, MANIFEST, File, GraphSpec, Manifest, Source, TensorSpec, Training, sha256
 from service.manifest import Golden as Recorded
 from service.settings import Settings
+from service.text import Tokenizer
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -54,6 +56,69 @@ def light_golden(gain: float = 1.0, rows: int = 4) -> Golden:
     images = np.random.default_rng(0).integers(0, 256, (rows, SIDE, SIDE, 1), np.uint8)
     light = (images.mean((1, 2, 3)) / 255 * gain).astype(np.float32)
     return Golden({"image": images}, {"probabilities": np.stack([1 - light, light], 1)})
+
+
+WORDS = ("superb", "boring", "film", "the")
+WEIGHTS = (2.0, -2.0, 0.25, 0.0)
+"""Of `words_graph`: each word's log-odds of `positive`; an unknown word's are 0."""
+
+
+def words_graph() -> bytes:
+    """`tokens` (int32, batch x time) -> `probabilities` and `contributions` of [negative, positive]: a sum of words' weights."""
+    table = np.zeros((2 + len(WORDS), 2), np.float32)
+    table[2:, 1] = WEIGHTS
+    free = ["batch", "time"]
+    nodes = [
+        helper.make_node("Gather", ["table", "tokens"], ["contributions"]),
+        helper.make_node("ReduceSum", ["contributions", "axes"], ["scores"], keepdims=0),
+        helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "words",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT32, free)],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2]),
+            helper.make_tensor_value_info("contributions", TensorProto.FLOAT, [*free, 2]),
+        ],
+        [numpy_helper.from_array(table, "table"), helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def write_words_version(models_dir: Path, name: str = "words", version: int = 1, limit: int = 12, **changes: object) -> Path:
+    """A complete version of a model for texts whose answers can be worked out in the head."""
+    tokens = np.array([[2, 5, 4, 0], [3, 3, 0, 0], [1, 2, 2, 4], [5, 0, 0, 0]], np.int32)
+    weights = np.array([0.0, 0.0, *WEIGHTS])[tokens]
+    parts = np.stack([np.zeros_like(weights), weights], 2).astype(np.float32)
+    positive = 1 / (1 + np.exp(-weights.sum(1)))
+    golden = Golden(
+        {"tokens": tokens},
+        {"probabilities": np.stack([1 - positive, positive], 1).astype(np.float32), "contributions": parts},
+    )
+    spec = GraphSpec(
+        file="model.onnx",
+        inputs=(TensorSpec(name="tokens", datatype="INT32", shape=("batch", "time")),),
+        outputs=(
+            TensorSpec(name="probabilities", datatype="FP32", shape=("batch", 2)),
+            TensorSpec(name="contributions", datatype="FP32", shape=("batch", "time", 2)),
+        ),
+    )
+    return write_version(
+        models_dir,
+        name,
+        version,
+        files={"model.onnx": words_graph(), GOLDEN: golden.pack(), text.FILE: Tokenizer(WORDS, limit, limit // 3).dump()},
+        family="sentiment",
+        summary="Whether words are good",
+        graphs={"model": spec},
+        labels=("negative", "positive"),
+        preparation={},
+        limits={"time": limit},
+        **changes,
+    )
 
 
 def write_version(

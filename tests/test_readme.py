@@ -61,7 +61,7 @@ def test_every_training_command_is_known():
 
     text = README + (ROOT / "CONTRIBUTING.md").read_text()
     found = re.findall(r"python -m training (\w+)", text)
-    assert set(found) <= {"train", "summary", "evaluate", "list"}
+    assert set(found) <= {"train", "summary", "evaluate", "compare", "list"}
     for option in re.findall(r"--architecture (\w+)", text):
         assert Config(architecture=option).learning_rate
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m training train|evaluate|summary|list`. Options come from each room's `Config`.
+"""The command line: `python -m training train|evaluate|summary|compare|list`. Options come from each room's `Config`.
 
 Knows which function does what; computes nothing. An error that the user can mend is one line and exit code 1; a gate's refusal
 is exit code 3.
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import layers, pipeline, publish
+from training import compare, layers, pipeline, publish
 from training.pipeline import Options
 from training.room import Room, TrainingError, rooms
 from training.settings import Settings
@@ -93,8 +93,8 @@ class List:
         return 0
 
 
-def _table(title: str, lines: list[dict[str, Any]]) -> Table:
-    columns = list(dict.fromkeys(key for line in lines for key in line))
+def _table(title: str, lines: list[dict[str, Any]], columns: tuple[str, ...] = ()) -> Table:
+    columns = columns or tuple(dict.fromkeys(key for line in lines for key in line))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         numeric = all(isinstance(line.get(column, 0), int | float) for line in lines)
@@ -143,6 +143,24 @@ def _summary(family: str, room: Room) -> type:
     return dataclasses.make_dataclass("Summary", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
 
 
+def _compare(family: str, room: Room) -> type:
+    """The `compare FAMILY` command."""
+
+    def run(self: Any, console: Console) -> int:
+        found = compare.compare(family, room, self.config, self.options, console, self.only)
+        columns = ("variant", "parameters", room.gate, "seconds_per_epoch", "ms_per_row")
+        console.print(_table(f"{family}, test", [{**dataclasses.asdict(one), room.gate: one.score} for one in found], columns))
+        return 0
+
+    fields = [
+        # Of the variants, those to train; all where none is named.
+        ("only", tuple[str, ...], dataclasses.field(default=())),
+        ("options", tyro.conf.OmitArgPrefixes[Options], dataclasses.field(default_factory=Options)),
+        ("config", _flat(room), dataclasses.field(default_factory=room.Config)),
+    ]
+    return dataclasses.make_dataclass("Compare", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
+
+
 def _flat(room: Room) -> Any:
     """The room's Config, its fields as options without a prefix."""
     config: Any = room.Config
@@ -159,6 +177,7 @@ def main(arguments: list[str]) -> int:
     commands = {
         "train": {family: _train(family, room) for family, room in found.items()},
         "summary": {family: _summary(family, room) for family, room in found.items()},
+        "compare": {family: _compare(family, room) for family, room in found.items()},
     }
     alone: dict[str, Any] = {"evaluate": Evaluate, "list": List}
     width = None if sys.stdout.isatty() else PIPED_WIDTH
@@ -190,6 +209,7 @@ def _usage(found: dict[str, Room]) -> str:
 
   train FAMILY      train, export, check and publish a version
   summary FAMILY    the layers of its network
+  compare FAMILY    its variants, trained beside each other
   evaluate NAME     score a published version on held-out rows
   list              what is published
 

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from service.golden import Arrays
 from training.checkpoint import Checkpoint
-from training.room import Batch, Data, Export, Predict, Recipe, Room, Scores, TrainingError
+from training.room import Batch, Data, Export, Predict, Ragged, Recipe, Room, TrainingError
 from training.run import Run
 
 AVERAGED_SHARE = 0.03
@@ -33,6 +33,8 @@ CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still a number."""
 EVALUATED_ROWS = 500
 SETTLED_ROWS = 25_000
+BUCKET = 50
+"""Batches among which ragged rows are sorted by length."""
 
 
 @dataclass
@@ -59,10 +61,11 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell of the precision, each time
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(config))
     torch.manual_seed(config.seed)
-    train = {name: torch.from_numpy(array) for name, array in data.train.items()}
+    train = {name: torch.from_numpy(array) for name, array in data.train.items() if array.dtype != object}
+    validation = room.rows(data.validation, data.files)
     rows = next(iter(train.values())).shape[0]
     steps = _steps(config, rows)
-    state = _begin(room.network(config, data.shape), config, rows)
+    state = _begin(room.network(config, data), config, rows)
     if checkpoint := run.checkpoint():
         _restore(state, checkpoint)
     network, optimizer = fabric.setup(state.network, state.optimizer)
@@ -72,9 +75,14 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             begun = time.perf_counter()
             torch.manual_seed(_epoch_seed(config.seed, epoch))
             order = _order(state.row_losses, epoch, steps[epoch] * min(config.batch_size, rows), config.focus)
-            batches = _batches(train, order, min(config.batch_size, rows), fabric.device)
-            loss = _epoch(lambda batch: room.step(network, batch, config), fabric, state, optimizer, batches, advance)
-            scores = _validate(room, state, data, config, fabric.device)
+            batches = _batches(
+                train, _grouped(order, train, data.ragged, min(config.batch_size, rows)), data.ragged, fabric.device
+            )
+            loss = _epoch(
+                lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config.clip), batches, advance
+            )
+            predict = predict_with(room, state.best, data, config, fabric.device)
+            scores = room.evaluate(predict, validation, data.labels)
             row = {
                 "epoch": epoch + 1,
                 "train_loss": loss,
@@ -105,12 +113,13 @@ def _steps(config: Recipe, rows: int) -> list[int]:
 
 
 def _begin(network: nn.Module, config: Recipe, rows: int) -> _State:
-    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
-    others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    tables = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1 and id(weight) not in tables]
+    others = [weight for weight in network.parameters() if weight.ndim <= 1 or id(weight) in tables]
     optimizer = torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},  # norms and biases are not shrunk
+            {"params": others, "weight_decay": 0.0},  # norms, biases and a rare word's vector are not shrunk
         ],
         lr=config.learning_rate,
         fused=True,
@@ -138,21 +147,38 @@ def _order(losses: Tensor, epoch: int, count: int, focus: float) -> Tensor:
     return chosen[torch.randperm(len(chosen))]
 
 
-def _batches(train: dict[str, Tensor], order: Tensor, batch_size: int, device: torch.device) -> Iterator[tuple[Tensor, Batch]]:
-    """The rows' indices and the rows, batch by batch."""
-    for index in torch.split(order, batch_size):
-        yield index, {name: tensor.index_select(0, index).to(device, non_blocking=True) for name, tensor in train.items()}
+def _grouped(order: Tensor, train: Batch, ragged: Ragged | None, batch_size: int) -> list[Tensor]:
+    """The indices of each batch; of ragged rows, neighbours by length, the batches in an order that is not."""
+    if ragged is None:
+        return list(torch.split(order, batch_size))
+    lengths = train[ragged.length]
+    batches = [
+        batch
+        for bucket in torch.split(order, batch_size * BUCKET)
+        for batch in torch.split(bucket[lengths[bucket].argsort(stable=True)], batch_size)
+    ]
+    return [batches[place] for place in torch.randperm(len(batches))]
+
+
+def _batches(train: Batch, groups: list[Tensor], ragged: Ragged | None, device: torch.device) -> Iterator[tuple[Tensor, Batch]]:
+    """The rows' indices and the rows, batch by batch, cut to the longest where they are ragged."""
+    for index in groups:
+        batch = {name: tensor.index_select(0, index) for name, tensor in train.items()}
+        if ragged:
+            longest = int(batch[ragged.length].max())
+            batch |= {name: batch[name][:, :longest] for name in ragged.padded}
+        yield index, {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 def _epoch(
     losses_of: Callable[[Batch], Tensor],
     fabric: Fabric,
-    state: _State,
-    optimizer: Any,
+    moving: tuple[_State, Any, float | None],
     batches: Iterator[tuple[Tensor, Batch]],
     advance: Callable[[int, str], None],
 ) -> float:
     """One pass; the mean loss. Raises TrainingError when the loss is no number any more."""
+    state, optimizer, clip = moving
     state.network.train()
     total, steps = torch.zeros((), device=fabric.device), 0
     for index, batch in batches:
@@ -160,6 +186,8 @@ def _epoch(
         losses = losses_of(batch)
         loss = losses.mean()
         fabric.backward(loss)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), clip)
         optimizer.step()
         state.scheduler.step()
         state.averaged.update_parameters(state.network)
@@ -179,10 +207,6 @@ def _check(loss: float, state: _State) -> None:
         raise TrainingError(
             f"The loss became {loss} in epoch {len(state.history) + 1}; try a lower --learning-rate or --precision float32."
         )
-
-
-def _validate(room: Room, state: _State, data: Data, config: Recipe, device: torch.device) -> Scores:
-    return room.evaluate(predict_with(room, state.best, data, config, device), data.validation, data.labels)
 
 
 def predict_with(room: Room, network: nn.Module, data: Data, config: Recipe, device: torch.device) -> Predict:

@@ -74,7 +74,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """What every step of a training needs."""
 
     family: str
@@ -91,14 +91,15 @@ class _Job:
 
 def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
     """The whole way. Raises TrainingError; whatever fails, the repository stays as it was."""
-    job = _begin(family, room, config, options, console)
+    job = begin(family, room, config, options, console)
     network = loop.fit(room, config, job.data, job.run)
+    rows = room.rows(job.data.test, job.data.files)
     replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
     wanted = room.export(network, job.data, config)
-    exported = export.export(wanted, {key: rows[:PARITY_ROWS] for key, rows in job.data.test.items()})
-    found = room.evaluate(export.open_graph(exported.graph), job.data.test, job.data.labels)
-    pictures = _draw(job, found)
-    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **wanted.files}
+    exported = export.export(wanted, some(rows))
+    found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
+    pictures = _draw(job, found, rows)
+    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **job.data.files}
     draft = _manifest(job, wanted, exported, found, files, _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
@@ -112,7 +113,14 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     return Outcome(job.run.folder, draft, folder, verdict.refusal)
 
 
-def _begin(family: str, room: Room, config: Any, options: Options, console: Console) -> _Job:
+def some(rows: Arrays) -> Arrays:
+    """A few rows from all over: a split may be sorted by label."""
+    every = max(1, len(next(iter(rows.values()))) // PARITY_ROWS)
+    return {name: array[::every][:PARITY_ROWS] for name, array in rows.items() if array.dtype != object}
+
+
+def begin(family: str, room: Room, config: Any, options: Options, console: Console) -> Job:
+    """Data and a run's folder. Raises TrainingError."""
     code = _revision()
     settings = _settings(options)
     name = _name(room, options)
@@ -123,7 +131,7 @@ def _begin(family: str, room: Room, config: Any, options: Options, console: Cons
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
     console.print(f"{name}: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}", **_AS_IT_IS)
-    return _Job(family, room, name, config, options, settings, data, run, code)
+    return Job(family, room, name, config, options, settings, room.pretrain(config, data, run), run, code)
 
 
 def evaluate(
@@ -163,7 +171,7 @@ def _counts(rows: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {split}" for split, count in rows.items())
 
 
-def _history(run: Run) -> list[dict[str, float]]:
+def history(run: Run) -> list[dict[str, float]]:
     """Of all epochs, those of earlier processes included."""
     checkpoint = run.checkpoint()
     history: list[dict[str, float]] = checkpoint.values["history"] if checkpoint else []
@@ -171,26 +179,26 @@ def _history(run: Run) -> list[dict[str, float]]:
 
 
 def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
-    path = folder / manifest.graph.file
-    graph = path.read_bytes()
-    if sha256(graph) != manifest.files[path.name].sha256:
-        raise TrainingError(f"{path} is not the published file: its SHA-256 is not the manifest's.")
-    return room.evaluate(export.open_graph(graph), rows, manifest.labels)
+    files = {name: (folder / name).read_bytes() for name in manifest.files}
+    for name, content in files.items():
+        if sha256(content) != manifest.files[name].sha256:
+            raise TrainingError(f"{folder / name} is not the published file: its SHA-256 is not the manifest's.")
+    return room.evaluate(export.open_graph(files[manifest.graph.file]), room.rows(rows, files), manifest.labels)
 
 
-def _draw(job: _Job, found: Scores) -> list[Path]:
-    pictures = job.room.draw(found, job.data.test, job.data.labels, job.run.folder)
-    if history := _history(job.run):
-        pictures = [plots.curves(history, job.room.gate, job.run.folder / "curves.png"), *pictures]
+def _draw(job: Job, found: Scores, rows: Arrays) -> list[Path]:
+    pictures = job.room.draw(found, rows, job.data.labels, job.run.folder)
+    if epochs := history(job.run):
+        pictures = [plots.curves(epochs, job.room.gate, job.run.folder / "curves.png"), *pictures]
     return pictures
 
 
-def _training(job: _Job, network: nn.Module) -> Training:
+def _training(job: Job, network: nn.Module) -> Training:
     return Training(
         config=json.loads(json.dumps(dataclasses.asdict(job.config), default=str)),
         seed=job.config.seed,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        seconds=round(sum(row["seconds"] for row in _history(job.run)), 1),
+        seconds=round(sum(row["seconds"] for row in history(job.run)), 1),
         epochs=job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
         code=job.code,
@@ -223,7 +231,7 @@ def _revision() -> str:
 
 
 def _manifest(
-    job: _Job, wanted: Export, exported: Exported, found: Scores, files: dict[str, bytes], training: Training
+    job: Job, wanted: Export, exported: Exported, found: Scores, files: dict[str, bytes], training: Training
 ) -> Manifest:
     """Of the version to be; publishing gives it its number."""
     own = OWN if job.options.data else ""
@@ -248,7 +256,7 @@ def _manifest(
     )
 
 
-def _judge(job: _Job, draft: Manifest) -> Verdict:
+def _judge(job: Job, draft: Manifest) -> Verdict:
     tolerance = job.room.tolerance if job.options.tolerance is None else job.options.tolerance
     return publish.judge(
         job.settings.models_dir,
@@ -258,14 +266,14 @@ def _judge(job: _Job, draft: Manifest) -> Verdict:
     )
 
 
-def _settled(job: _Job, draft: Manifest, verdict: Verdict) -> Manifest:
+def _settled(job: Job, draft: Manifest, verdict: Verdict) -> Manifest:
     """The manifest with what only the gate and the version before could tell."""
     default = verdict.default if job.options.default is None else job.options.default
     training = draft.training.model_copy(update={"forced": verdict.refusal if job.options.force else ""})
     return draft.model_copy(update={"parent": verdict.parent, "default": default, "training": training})
 
 
-def _publish(job: _Job, draft: Manifest, files: dict[str, bytes]) -> Path:
+def _publish(job: Job, draft: Manifest, files: dict[str, bytes]) -> Path:
     def numbered(version: int) -> Manifest:
         evaluate = draft.evaluate.replace("VERSION", str(version))
         return draft.model_copy(update={"version": version, "evaluate": evaluate})

@@ -1,4 +1,4 @@
-"""Pictures of a run: curves, confusion, mistakes. Knows matplotlib only; draws to files, never to a screen."""
+"""Pictures of a run: curves, confusion, mistakes, reliability, accuracy by length. Knows matplotlib only; draws to files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,5 +101,46 @@ def mistakes(
         cell.axis("off")
     note = f"{wrong:,} of {total:,} wrong" + (f"; the {shown} most confident" if shown < wrong else "")
     figure.suptitle(f"{note}   (truth → answer, probability)", fontsize=10, color=INK)
+    figure.savefig(path)
+    return path
+
+
+def reliability(confidence: NDArray[Any], right: NDArray[np.bool_], path: Path, bins: int = 15) -> Path:
+    """How often an answer is right, by how sure it was (n,): on the diagonal where it is calibrated."""
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    used = [one for one in range(bins) if (index == one).any()]
+    figure = _figure(4.6, 4.6)
+    axes = figure.subplots()
+    low = min(float(confidence.min()), 0.5)
+    axes.plot([low, 1], [low, 1], color=SECOND, linewidth=1, label="calibrated")
+    mean = [float(confidence[index == one].mean()) for one in used]
+    share = [float(right[index == one].mean()) for one in used]
+    count = np.array([int((index == one).sum()) for one in used])
+    axes.scatter(mean, share, s=12 + 300 * count / count.sum(), color=ACCENT, label="answers, by their number", zorder=3)
+    axes.plot(mean, share, color=ACCENT, linewidth=1)
+    axes.set(xlabel="probability of the answer", ylabel="share that is right", title=f"{len(right):,} answers")
+    axes.legend(frameon=False, fontsize=8)
+    _bare(axes)
+    figure.savefig(path)
+    return path
+
+
+def by_length(length: NDArray[Any], right: NDArray[np.bool_], path: Path, parts: int = 10) -> Path:
+    """Share of right answers by length (n,), in parts of as many rows each, with twice its standard error."""
+    order = np.argsort(length, kind="stable")
+    groups = [group for group in np.array_split(order, min(parts, len(order))) if len(group)]
+    figure = _figure(6.4, 3.6)
+    axes = figure.subplots()
+    share = np.array([right[group].mean() for group in groups])
+    error = 2 * np.sqrt(share * (1 - share) / [len(group) for group in groups])
+    places = np.arange(len(groups))
+    axes.errorbar(places, share, error, fmt="o", color=ACCENT, capsize=3, linewidth=1)
+    axes.axhline(right.mean(), color=SECOND, linewidth=1, label=f"all: {right.mean():.4f}")
+    axes.set_xticks(
+        places, [f"{length[group].min():.0f}-{length[group].max():.0f}" for group in groups], rotation=40, ha="right"
+    )
+    axes.set(xlabel="tokens", ylabel="share that is right", title="Accuracy by length")
+    axes.legend(frameon=False, fontsize=8)
+    _bare(axes)
     figure.savefig(path)
     return path

@@ -10,6 +10,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -29,8 +30,21 @@ class TrainingError(Exception):
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Rows of different lengths in arrays padded with zeros: a batch is of rows of like length, cut to its longest."""
+
+    length: str
+    """The array (rows,) of their lengths."""
+    padded: tuple[str, ...]
+    """The arrays (rows, time, …) to cut."""
+
+
+@dataclass(frozen=True)
 class Data:
-    """A source, split, checked, as arrays; the first axis of each array counts rows."""
+    """A source, split, checked, as arrays; the first axis of each array counts rows.
+
+    `train` is what `step` gets; `validation` and `test` are as raw as the source, and `Room.rows` makes graph inputs of them.
+    """
 
     train: Arrays
     validation: Arrays
@@ -40,6 +54,17 @@ class Data:
     """What the network's size depends on: classes, height …"""
     labels: tuple[str, ...] = ()
     preparation: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    """What a version carries beside the graph, such as a vocabulary."""
+    ragged: Ragged | None = None
+    unlabelled: Any = None
+    """Rows of the source that have no label, as the room likes them."""
+    given: Arrays = field(default_factory=dict)
+    """What `pretrain` found: weights to start from, a teacher's answers."""
+
+
+NO_SOURCE = Source(name="", size_bytes=0, sha256="0" * 64, rows={})
+"""Of a network that is shown without any data."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +89,6 @@ class Export:
     """Free axes beside the batch axis, by input."""
     summary: str = ""
     limits: dict[str, int] = field(default_factory=dict)
-    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class Recipe(Protocol):
@@ -85,6 +109,8 @@ class Recipe(Protocol):
     @property
     def focus(self) -> float: ...
     @property
+    def clip(self) -> float | None: ...
+    @property
     def precision(self) -> str: ...
     @property
     def seed(self) -> int: ...
@@ -103,6 +129,18 @@ class Sources(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Where a room keeps what took long, and shows that it takes long: see `run.Run`."""
+
+    def kept(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """What an earlier process of this run kept under `name`, or what `make` gives now."""
+        ...
+
+    def bar(self, text: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A bar with rate and time left."""
+        ...
+
+
 class Room(Protocol):
     """What a module in `training/families/` must have."""
 
@@ -113,13 +151,19 @@ class Room(Protocol):
     """The score that must not fall; higher is better."""
     tolerance: float
     """How far it may fall."""
+    VARIANTS: Mapping[str, Mapping[str, Any]]
+    """Networks worth comparing, by name: the fields of `Config` that make them."""
 
     def data(self, config: Any, sources: Sources) -> Data:
         """Raw data to arrays. Raises TrainingError where a file or a row is not what is needed."""
         ...
 
-    def network(self, config: Any, shape: Shape) -> nn.Module:
-        """Fresh weights; seeded by the caller."""
+    def pretrain(self, config: Any, data: Data, run: Keeper) -> Data:
+        """`data` with what training starts from beside its rows; as it is where there is nothing."""
+        ...
+
+    def network(self, config: Any, data: Data) -> nn.Module:
+        """Fresh weights, or those that `pretrain` gave; seeded by the caller."""
         ...
 
     def sample(self, config: Any) -> tuple[nn.Module, Tensor]:
@@ -130,8 +174,12 @@ class Room(Protocol):
         """The loss of each row of one batch: (rows,)."""
         ...
 
-    def evaluate(self, predict: Predict, split: Arrays, labels: tuple[str, ...]) -> Scores:
-        """Scores of anything that answers like the graph."""
+    def rows(self, split: Arrays, files: Mapping[str, bytes]) -> Arrays:
+        """A raw split as the graph of a version with these files takes it, labels included."""
+        ...
+
+    def evaluate(self, predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
+        """Scores of anything that answers like the graph, on what `rows` gave."""
         ...
 
     def export(self, network: nn.Module, data: Data, config: Any) -> Export:
@@ -146,7 +194,7 @@ class Room(Protocol):
         """Of the training inputs, to compare live inputs with."""
         ...
 
-    def draw(self, scores: Scores, split: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+    def draw(self, scores: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
         """Pictures of an evaluation, written to `folder`."""
         ...
 
@@ -158,6 +206,7 @@ RECIPE_BOUNDS: Bounds = {
     "learning_rate": (0, math.inf),
     "weight_decay": (0, 1_000),
     "focus": (0.01, 1),
+    "clip": (0, math.inf),
     "seed": (0, 2**31 - 1),
 }
 """Least and most of the fields of `Recipe`; a room adds its own."""

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,6 +29,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from service.golden import Arrays
 from training.checkpoint import Checkpoint, replace
 from training.room import TrainingError
 
@@ -38,7 +40,7 @@ class _Rate(ProgressColumn):
     """Steps a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} steps/s" if task.speed else "")
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "")
 
 
 @dataclass
@@ -74,6 +76,27 @@ class Run:
             f"No unfinished run of '{name}' with these options and data is in {runs_dir / name}; run without --resume."
         )
 
+    def kept(self, name: str, make: Callable[[], Arrays]) -> Arrays:
+        """What an earlier process of this run kept under `name`, or what `make` gives now."""
+        path = self.folder / f"{name}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        arrays = make()
+        packed = io.BytesIO()
+        np.savez(packed, **arrays)  # type: ignore[arg-type]  # its stub takes the names for keyword options
+        replace(path, packed.getvalue())
+        return arrays
+
+    @contextmanager
+    def bar(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left; `advance(amount)`."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(),
+                   TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+        with Progress(*columns, console=self.console) as shown:
+            task = shown.add_task(text, total=total)
+            yield lambda amount: shown.advance(task, amount)
+
     def checkpoint(self) -> Checkpoint | None:
         """What an earlier process left; None where it had not finished an epoch."""
         path = self.folder / CHECKPOINT
@@ -85,7 +108,7 @@ class Run:
         replace(self.folder / METRICS, _csv(checkpoint.values["history"]))
         _tensorboard(self.folder, row)
         values = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
-        self.console.print(f"[dim]epoch {int(row['epoch'])}[/dim]  {values}", highlight=False)
+        self.console.print(f"[dim]epoch {int(row['epoch'])}[/dim]  {values}", highlight=False, soft_wrap=True)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """What came of it; a run with a summary is not resumed."""

@@ -1,9 +1,11 @@
-"""Numbers that say how good answers are. Knows numpy; knows neither networks nor families."""
+"""Numbers that say how good answers are. Knows numpy and `Scores`; knows neither networks nor families."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.room import Scores
 
 Floats = NDArray[Any]
 Ints = NDArray[Any]
@@ -19,6 +21,25 @@ def precision_recall(counts: Ints) -> tuple[Floats, Floats]:
     right = np.diag(counts).astype(np.float64)
     answered, true = counts.sum(0), counts.sum(1)
     return right / np.maximum(answered, 1), right / np.maximum(true, 1)
+
+
+def classification(truth: Ints, probabilities: Floats, labels: tuple[str, ...]) -> Scores:
+    """Accuracy, log loss and calibration; precision and recall by label; of answers (rows, labels)."""
+    truth = truth.astype(np.int64)
+    counts = confusion(truth, probabilities.argmax(1), len(labels))
+    precision, recall = precision_recall(counts)
+    values = {
+        "accuracy": float(np.trace(counts) / counts.sum()),
+        "log_loss": log_loss(truth, probabilities),
+        "calibration_error": calibration_error(truth, probabilities),
+        "macro_precision": float(precision.mean()),
+        "macro_recall": float(recall.mean()),
+    }
+    by_label = [
+        {"label": label, "precision": float(precision[i]), "recall": float(recall[i]), "rows": int(counts[i].sum())}
+        for i, label in enumerate(labels)
+    ]
+    return Scores(values, {"labels": by_label}, {"confusion": counts, "probabilities": probabilities})
 
 
 def log_loss(truth: Ints, probabilities: Floats) -> float:

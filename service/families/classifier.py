@@ -61,9 +61,9 @@ def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -
     return Assets(manifest.labels, preparation, images.PictureLimits(settings.max_pixels, settings.max_side))
 
 
-def preprocess(picture: bytes, assets: Assets) -> Arrays:
+def preprocess(picture: bytes, assets: Assets) -> family.Item:
     """An encoded picture to `image` (uint8, 1 x height x width x channels)."""
-    return {"image": images.prepare(picture, assets.preparation, assets.limits)[np.newaxis]}
+    return family.Item({"image": images.prepare(picture, assets.preparation, assets.limits)[np.newaxis]})
 
 
 def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
@@ -71,7 +71,7 @@ def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
     return graphs["model"].run(arrays)
 
 
-def postprocess(arrays: Arrays, assets: Assets, options: Options) -> dict[str, Any]:
+def postprocess(arrays: Arrays, about: None, assets: Assets, options: Options) -> dict[str, Any]:  # noqa: ARG001 - a picture leaves nothing to tell
     """`probabilities` of one row to a `Prediction`."""
     row = arrays["probabilities"][0]
     order = np.argsort(-row, kind="stable")[: options.top]

@@ -8,7 +8,7 @@ import pytest
 from service import metrics
 from service.app import WEB
 from service.samples import SEVEN_PNG
-from tests.conftest import serving
+from tests.conftest import serving, write_words_version
 
 pytestmark = pytest.mark.anyio
 PNG = {"content-type": "image/png"}
@@ -101,7 +101,13 @@ def operations(document: dict):
             yield path, method, operation
 
 
-async def test_every_endpoint_has_a_summary_and_its_example_runs(client):
+async def test_every_endpoint_has_a_summary_and_its_example_runs(settings):
+    write_words_version(settings.models_dir)
+    async with serving(settings) as client:
+        await _every_example_runs(client)
+
+
+async def _every_example_runs(client):
     document = (await client.get("/openapi.json")).json()
     ran = 0
     for path, method, operation in operations(document):

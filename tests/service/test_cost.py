@@ -28,6 +28,11 @@ def test_powers_of_two_and_the_largest_batch_are_measured():
     assert set(asked) == set(curve.points)
 
 
+def test_batches_that_are_never_made_are_not_timed():
+    curve = cost.measure(lambda rows, length: None, 4, lengths=(1, 10, 100), max_padded=20)
+    assert set(curve.points) == {(1, 1), (2, 1), (4, 1), (1, 10), (2, 10), (1, 100)}
+
+
 def test_the_curve_can_be_shown():
     assert CURVE.public()[0] == {"rows": 1, "length": 1, "ms": 1.0}
 

@@ -11,7 +11,7 @@ from service.family import rooms
 from service.manifest import Golden as Recorded
 from service.repository import BrokenVersion
 from service.settings import Settings
-from tests.conftest import light_golden, light_graph, write_version
+from tests.conftest import light_golden, light_graph, write_version, write_words_version
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +105,31 @@ async def test_a_dead_executor_makes_the_model_dead(models_dir):
     with pytest.raises(Unavailable):
         await loaded.predict([rows(1)], loaded.room.predict, plainly)
     assert loaded.dead
+
+
+async def test_rows_times_the_longest_stay_within_the_padded_budget(tmp_path, monkeypatch):
+    write_words_version(tmp_path / "models")
+    settings = Settings(max_padded=24, max_batch=8, threads=1)
+    loaded = model.load(repository.read(repository.scan(tmp_path / "models")[0]), rooms(), "cpu", settings)
+    seen = []
+    await loaded.start(settings)
+    run = loaded.graphs["model"].run
+    monkeypatch.setattr(loaded.graphs["model"], "run", lambda arrays: (seen.append(arrays["tokens"].shape), run(arrays))[1])
+    items = [{"tokens": np.full((1, length), 2, np.int32)} for length in (1, 12, 2, 12, 11, 3, 1, 12)]
+    found, _ = await loaded.predict(items, loaded.room.predict, plainly)
+    await loaded.close()
+    assert sum(count for count, _ in seen) == 8
+    assert all(count == 1 or count * longest <= 24 for count, longest in seen)
+    assert len(seen) < 8
+    sums = [one["contributions"].sum() for one in found]
+    assert sums == pytest.approx([2.0 * item["tokens"].shape[1] for item in items])
+
+
+def test_lengths_up_to_the_manifests_limit_are_timed(tmp_path):
+    write_words_version(tmp_path / "models", limit=20)
+    loaded = load(tmp_path / "models", max_padded=30)
+    timed = {(count, length) for count in (1, 2, 4) for length in (1, 4, 16, 20) if count == 1 or count * length <= 30}
+    assert set(loaded.cost.points) == timed
 
 
 def test_costs_are_measured_at_load(models_dir):

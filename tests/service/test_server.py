@@ -187,6 +187,8 @@ def test_a_new_version_is_served_under_load_without_a_failed_request(start, mode
     threads = [threading.Thread(target=loop) for _ in range(4)]
     for thread in threads:
         thread.start()
+    while not seen:
+        time.sleep(0.01)
     for version in range(2, 7):
         write_version(models_dir, version=version, gain=1 / version)
         time.sleep(0.4)

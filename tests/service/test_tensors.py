@@ -18,7 +18,8 @@ def item(rows: int = 1, time: int = 3) -> dict:
 
 
 def test_the_right_arrays_pass():
-    tensors.check(item(), TEXT)
+    tensors.check(item(), TEXT, {})
+    tensors.check(item(), TEXT, {"time": 3})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,20 @@ def test_the_right_arrays_pass():
 )
 def test_a_wrong_array_is_named_with_what_was_expected(change, sentence):
     with pytest.raises(InvalidTensor, match=sentence):
-        tensors.check({**item(), **change}, TEXT)
+        tensors.check({**item(), **change}, TEXT, {})
+
+
+def test_a_free_axis_has_the_manifests_limit():
+    with pytest.raises(InvalidTensor, match="Input 'tokens' has 4 along its axis 'time'; this model takes at most 3"):
+        tensors.check(item(1, 4), TEXT, {"time": 3})
+
+
+def test_ones_are_of_every_inputs_type_and_length():
+    found = tensors.ones(TEXT, 2, 5)
+    assert {name: (array.shape, array.dtype, bool(array.all())) for name, array in found.items()} == {
+        "tokens": ((2, 5), np.dtype(np.int64), True),
+        "scale": ((2, 2), np.dtype(np.float32), True),
+    }
 
 
 def test_joined_items_come_apart_again():

@@ -20,7 +20,7 @@ from training.room import Export, TrainingError
 def wanted(data, architecture):
     torch.manual_seed(0)
     config = Config(architecture=architecture)
-    return classifier.export(classifier.network(config, data.shape).eval(), data, config)
+    return classifier.export(classifier.network(config, data).eval(), data, config)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +125,20 @@ def test_the_graph_says_what_it_is_for(two):
 def test_exporting_says_nothing(capfd):
     export.export(TWO, rows(2, 3))
     assert capfd.readouterr() == ("", "")
+
+
+class Mean(nn.Module):
+    """Of a row's values, its padding included."""
+
+    def forward(self, values):
+        return values.mean(1)
+
+
+def test_a_network_that_padding_changes_is_refused():
+    padded = {"values": np.array([[1, 2, 3], [1, 2, 0]], np.float32)}
+    wanted = Export(Mean(), {"values": torch.ones(2, 3)}, ("mean",), {"values": {1: "length"}})
+    with pytest.raises(TrainingError, match=r"differs from PyTorch by 0\.5"):
+        export.export(wanted, padded)
 
 
 class Twofaced(nn.Module):

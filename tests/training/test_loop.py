@@ -1,6 +1,6 @@
 """The loop, on a network small enough to follow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import nn
 from service.manifest import Source
 from training import loop
 from training.checkpoint import Checkpoint
-from training.room import Data, Export, Scores, TrainingError
+from training.room import Data, Export, Ragged, Scores, TrainingError
 from training.run import CHECKPOINT, METRICS, Run
 
 ROWS = 40
@@ -28,6 +28,7 @@ class Config:
     schedule: str = "one-cycle"
     focus: float = 1.0
     average: bool = True
+    clip: float | None = None
     precision: str = "float32"
     seed: int = 3
 
@@ -36,7 +37,7 @@ class Killed(BaseException):
     pass
 
 
-def network(config, shape):
+def network(config, data):
     return nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
 
 
@@ -55,7 +56,7 @@ def export(network, data, config):
 @pytest.fixture
 def room():
     """Learns the sum of three numbers, with noise, dropout and batch norm: all that a resumed run could get wrong."""
-    return SimpleNamespace(network=network, step=step, evaluate=evaluate, export=export)
+    return SimpleNamespace(network=network, step=step, evaluate=evaluate, export=export, rows=lambda split, files: split)
 
 
 @pytest.fixture
@@ -157,6 +158,39 @@ def test_any_batch_size_and_number_of_steps_will_do(room, made, begin, batch_siz
     assert len(history(run)) == 1
 
 
+def test_ragged_rows_are_put_with_their_like_and_cut_to_the_longest(room, made, begin):
+    lengths = np.arange(ROWS, dtype=np.int64) % 10 + 1
+    texts = np.where(np.arange(10) < lengths[:, None], 7, 0)
+    train = {**made.train, "text": texts, "length": lengths, "raw": np.array(["a"] * ROWS, object)}
+    seen: list[dict[str, torch.Tensor]] = []
+    room.step = lambda network, batch, config: (seen.append(batch), step(network, batch, config))[1]
+    fit(room, Config(epochs=2, batch_size=8), replace(made, train=train, ragged=Ragged("length", ("text",))), begin())
+    assert all(batch["text"].shape[1] == batch["length"].max() for batch in seen)
+    assert max(int(batch["length"].max() - batch["length"].min()) for batch in seen) < 5
+    first = [sorted(batch["length"].tolist()) for batch in seen[:5]]
+    assert sorted(length for batch in first for length in batch) == sorted(lengths.tolist())
+    assert first != sorted(first)  # the batches themselves are in no order
+
+
+def test_a_gradient_is_cut_where_wanted(room, made, begin):
+    room.network = lambda config, data: nn.Sequential(nn.Linear(3, 1))
+    norms = []
+    room.step = lambda network, batch, config: 1e6 * network(batch["x"]).sum(1)
+    cut = nn.utils.clip_grad_norm_
+
+    def noted(weights, most):
+        norms.append(float(cut(weights, most)))
+        return norms[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.utils, "clip_grad_norm_", noted)
+        fit(room, Config(epochs=1), made, begin())
+        assert not norms
+        fit(room, Config(epochs=1, clip=1.0), made, begin())
+    assert len(norms) == 4
+    assert min(norms) > 1
+
+
 def test_one_cycle_climbs_to_the_rate_and_ends_near_nothing(room, made, begin):
     run = begin()
     fit(room, Config(epochs=20), made, run)
@@ -224,8 +258,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_epoch(room, made, 
 
 
 def test_weights_that_are_no_numbers_stop_the_run(room, made, begin):
-    def broken(config, shape):
-        made = network(config, shape)
+    def broken(config, data):
+        made = network(config, data)
         nn.init.constant_(made[0].weight, float("nan"))
         return made
 

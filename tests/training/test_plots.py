@@ -43,3 +43,16 @@ def test_a_label_is_written_as_it_is(tmp_path):
     labels = ["$x_{$", "a_b^c"]
     plots.confusion(np.eye(2, dtype=int), labels, tmp_path / "confusion.png")
     plots.mistakes(np.zeros((1, 28, 28, 1), np.uint8), ["$x_{ → $y_{  0.9"], tmp_path / "mistakes.png", wrong=1, total=1)
+
+
+@pytest.mark.parametrize("confidence", [np.linspace(0.5, 1, 50), np.ones(50), np.full(50, 0.3)])
+def test_reliability_is_drawn_whatever_the_confidence(tmp_path, confidence):
+    right = np.arange(50) % 2 == 0
+    assert min(opened(plots.reliability(confidence, right, tmp_path / "reliability.png"))) > 300
+
+
+@pytest.mark.parametrize("rows", [1, 3, 500])
+def test_accuracy_by_length_is_drawn_for_any_number_of_rows(tmp_path, rows):
+    random = np.random.default_rng(0)
+    path = plots.by_length(random.integers(1, 400, rows), random.random(rows) < 0.9, tmp_path / "lengths.png")
+    assert min(opened(path)) > 300

@@ -6,7 +6,7 @@ import pytest
 
 from training.room import RECIPE_BOUNDS, TrainingError, check, rooms
 
-OFFERED = ("data", "network", "sample", "step", "evaluate", "export", "baselines", "statistics", "draw")
+OFFERED = ("data", "pretrain", "rows", "network", "sample", "step", "evaluate", "export", "baselines", "statistics", "draw")
 
 
 @dataclass
@@ -16,6 +16,7 @@ class Config:
     learning_rate: float | None = None
     weight_decay: float = 0
     focus: float = 1
+    clip: float | None = None
     seed: int = 0
 
 

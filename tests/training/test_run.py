@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -108,3 +109,32 @@ def test_progress_shows_steps_and_time_left(runs):
         advance(30, "loss 0.5")
     for shown in ("50/100", "left", "loss 0.5"):
         assert shown in text.getvalue()
+
+
+def test_what_took_long_is_kept_for_a_resumed_run(begun):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"vectors": np.arange(6.0).reshape(2, 3)}
+
+    first, again = begun.kept("given", make), begun.kept("given", make)
+    assert len(made) == 1
+    assert np.array_equal(first["vectors"], again["vectors"])
+
+
+def test_what_failed_is_not_kept(begun):
+    def fail():
+        raise TrainingError("no")
+
+    with pytest.raises(TrainingError):
+        begun.kept("given", fail)
+    assert begun.kept("given", lambda: {"x": np.ones(1)})["x"] == [1]
+
+
+def test_a_bar_says_what_takes_long(runs):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Run.begin(runs, "x", ASKED, console).bar("word vectors", 10) as advance:
+        advance(10)
+    assert "word vectors" in console.file.getvalue()
+    assert "10/10" in console.file.getvalue()

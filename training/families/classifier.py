@@ -9,6 +9,7 @@ The graph: `image` (uint8, batch x height x width x channels) -> `probabilities`
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +22,20 @@ from torch import Tensor, nn
 from service.golden import Arrays
 from service.images import Preparation
 from service.manifest import Source
-from training import plots, scores, sources
-from training.room import RECIPE_BOUNDS, Batch, Data, Export, Predict, Scores, Shape, Sources, TrainingError, check
+from training import convnets, plots, scores, sources
+from training.room import (
+    NO_SOURCE,
+    RECIPE_BOUNDS,
+    Batch,
+    Data,
+    Export,
+    Keeper,
+    Predict,
+    Scores,
+    Sources,
+    TrainingError,
+    check,
+)
 
 name = "digits"
 gate = "accuracy"
@@ -34,6 +47,8 @@ SUITS = {
     "dense": {"epochs": 14, "learning_rate": 0.002, "dropout": 0.2, "focus": 1.0},
 }
 """What suits an architecture where nothing was given: minutes on two cores, chosen on validation rows."""
+VARIANTS: dict[str, dict[str, Any]] = {one: {"architecture": one, **dict.fromkeys(suit)} for one, suit in SUITS.items()}
+"""What `compare` trains beside each other; None stands for what suits the architecture."""
 SHARES = {"validation_share": (0, 0.4), "test_share": (0, 0.4), "label_smoothing": (0, 1), "dropout": (0, 1)}
 BOUNDS = {**RECIPE_BOUNDS, **SHARES, "width": (1, 4096), "image_size": (18, 1024)}
 
@@ -66,6 +81,8 @@ class Config:
     label_smoothing: float = 0.05
     # Share of the last features left out in a step; the architecture's own where none is given.
     dropout: float | None = None
+    # Longest the gradient may be; not cut where none is given.
+    clip: float | None = None
     # Channels of the residual network's first block.
     width: int = 32
     # Arithmetic of the matrix products while training; the graph is float32.
@@ -92,7 +109,7 @@ class Config:
 
 
 def data(config: Config, origin: Sources) -> Data:
-    """MNIST's own test split, or shares of the user's pictures; validation rows cut from the rest by seed."""
+    """MNIST's own test split and its last training rows for validation, or shares of the user's pictures by seed."""
     if origin.own is None:
         return _mnist(config, origin)
     size, channels = config.image_size or 64, config.channels or 3
@@ -110,11 +127,10 @@ def _mnist(config: Config, origin: Sources) -> Data:
     files = origin.public("mnist")
     pixels = sources.idx(files["train-images-idx3-ubyte"])[..., np.newaxis]
     targets = sources.idx(files["train-labels-idx1-ubyte"]).astype(np.int64)
-    train, validation = sources.split(targets, (config.validation_share,), config.seed)
-    test = _split(
-        sources.idx(files["t10k-images-idx3-ubyte"])[..., np.newaxis],
-        sources.idx(files["t10k-labels-idx1-ubyte"]).astype(np.int64),
-    )
+    # the rows stand writer by writer, and nobody who wrote a test row wrote a training row: so it is for the last rows here
+    train, validation = np.split(np.arange(len(targets)), [-max(1, round(config.validation_share * len(targets)))])
+    held_out = [sources.idx(files[f"t10k-{name}-ubyte"]) for name in ("images-idx3", "labels-idx1")]
+    test = _split(held_out[0][..., np.newaxis], held_out[1].astype(np.int64))
     labels = tuple(str(digit) for digit in range(10))
     rows = {"train": len(train), "validation": len(validation), "test": len(test["label"])}
     source = sources.fingerprint("MNIST", files.values(), rows)
@@ -134,100 +150,22 @@ def _data(parts: list[Arrays], source: Source, preparation: Preparation, labels:
     return Data(train, validation, test, source, shape, labels, preparation.model_dump())
 
 
-# The networks: (batch, channels, height, width) in 0..1 -> logits (batch, classes)
+def pretrain(config: Config, data: Data, run: Keeper) -> Data:  # noqa: ARG001 - pictures start from nothing
+    """The data as it is."""
+    return data
 
 
-class Residual(nn.Module):
-    """x + f(x); a 1x1 convolution brings x along where the depth or the size changes. `bottleneck` narrows f inside."""
-
-    def __init__(self, depth_in: int, depth_out: int, *, stride: int = 1, bottleneck: int = 0) -> None:
-        super().__init__()
-        if bottleneck:
-            self.body = nn.Sequential(
-                *_conv(depth_in, bottleneck, 1), nn.ReLU(),
-                *_conv(bottleneck, bottleneck, 3, stride), nn.ReLU(),
-                *_conv(bottleneck, depth_out, 1),
-            )  # fmt: skip
-        else:
-            self.body = nn.Sequential(*_conv(depth_in, depth_out, 3, stride), nn.ReLU(), *_conv(depth_out, depth_out, 3))
-        same = depth_in == depth_out and stride == 1
-        self.skip = nn.Identity() if same else nn.Sequential(*_conv(depth_in, depth_out, 1, stride))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.skip(x))
-
-
-class MeanMaxPool(nn.Module):
-    """(batch, c, h, w) -> (batch, 2 c): the mean and the maximum of each channel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)
-
-
-def _conv(depth_in: int, depth_out: int, kernel: int, stride: int = 1) -> tuple[nn.Module, ...]:
-    """A convolution and its norm; the norm has the bias."""
-    return nn.Conv2d(depth_in, depth_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(depth_out)
-
-
-def network(config: Config, shape: Shape) -> nn.Module:
+def network(config: Config, data: Data) -> nn.Module:
     """The architecture, for this size, depth and number of classes."""
-    build = {"residual": _residual, "book": _book, "deep": _deep, "dense": _dense}[config.architecture]
-    return build(config, shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # its stub forgot it
+    made = convnets.build(config.architecture, data.shape, width=config.width, dropout=config.dropout or 0)
+    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # its stub forgot it
 
 
 def sample(config: Config) -> tuple[nn.Module, Tensor]:
     """The network for MNIST's sizes, or those of the configuration, and one picture of zeros."""
     size, channels = config.image_size or 28, config.channels or 1
-    sizes = {"height": size, "width": size, "channels": channels, "classes": 10}
-    return network(config, sizes), torch.zeros(1, channels, size, size)
-
-
-def _residual(config: Config, shape: Shape) -> nn.Module:
-    width = config.width
-
-    def left(size: int) -> int:
-        return -(-size // 4)  # two strides of two, padded
-
-    return nn.Sequential(
-        *_conv(shape["channels"], width, 5, 2), nn.ReLU(),
-        Residual(width, width),
-        Residual(width, 2 * width, stride=2),
-        Residual(2 * width, 2 * width),
-        Residual(2 * width, 2 * width, bottleneck=width),
-        nn.Flatten(), nn.Dropout(config.dropout or 0),
-        nn.Linear(2 * width * left(shape["height"]) * left(shape["width"]), shape["classes"]),
-    )  # fmt: skip
-
-
-def _book(config: Config, shape: Shape) -> nn.Module:
-    def left(size: int) -> int:
-        return ((size - 2) // 2 - 2) // 2 - 2  # three unpadded 3x3 convolutions, two poolings
-
-    # the book's ReLU stands before each pooling: after it the answer is the same, for a quarter of the work
-    return nn.Sequential(
-        nn.Conv2d(shape["channels"], 32, 3), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten(),
-        nn.Dropout(config.dropout or 0), nn.Linear(64 * left(shape["height"]) * left(shape["width"]), 64), nn.ReLU(),
-        nn.Dropout(config.dropout or 0), nn.Linear(64, shape["classes"]),
-    )  # fmt: skip
-
-
-def _deep(config: Config, shape: Shape) -> nn.Module:
-    return nn.Sequential(
-        *_conv(shape["channels"], 32, 3), nn.ReLU(), *_conv(32, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
-        *_conv(32, 64, 3), nn.ReLU(), *_conv(64, 64, 3), nn.MaxPool2d(2), nn.ReLU(),
-        *_conv(64, 96, 3), nn.ReLU(), *_conv(96, 96, 3), nn.ReLU(),
-        MeanMaxPool(), nn.Dropout(config.dropout or 0), nn.Linear(192, shape["classes"]),
-    )  # fmt: skip
-
-
-def _dense(config: Config, shape: Shape) -> nn.Module:
-    return nn.Sequential(
-        nn.Flatten(), nn.Linear(shape["channels"] * shape["height"] * shape["width"], 512), nn.ReLU(),
-        nn.Dropout(config.dropout or 0), nn.Linear(512, 256), nn.ReLU(),
-        nn.Dropout(config.dropout or 0), nn.Linear(256, shape["classes"]),
-    )  # fmt: skip
+    shape = {"height": size, "width": size, "channels": channels, "classes": 10}
+    return network(config, Data({}, {}, {}, NO_SOURCE, shape)), torch.zeros(1, channels, size, size)
 
 
 # A step
@@ -295,24 +233,15 @@ def export(network: nn.Module, data: Data, config: Config) -> Export:
     )
 
 
-def evaluate(predict: Predict, split: Arrays, labels: tuple[str, ...]) -> Scores:
+def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:  # noqa: ARG001 - the manifest's preparation says it all
+    """The split as it is: its pictures are prepared."""
+    return split
+
+
+def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
     """Accuracy, log loss and calibration; precision and recall by label."""
-    probabilities = predict({"image": split["image"]})["probabilities"].astype(np.float64)
-    truth = split["label"].astype(np.int64)
-    counts = scores.confusion(truth, probabilities.argmax(1), len(labels))
-    precision, recall = scores.precision_recall(counts)
-    values = {
-        "accuracy": float(np.trace(counts) / counts.sum()),
-        "log_loss": scores.log_loss(truth, probabilities),
-        "calibration_error": scores.calibration_error(truth, probabilities),
-        "macro_precision": float(precision.mean()),
-        "macro_recall": float(recall.mean()),
-    }
-    by_label = [
-        {"label": label, "precision": float(precision[i]), "recall": float(recall[i]), "rows": int(counts[i].sum())}
-        for i, label in enumerate(labels)
-    ]
-    return Scores(values, {"labels": by_label}, {"confusion": counts, "probabilities": probabilities})
+    probabilities = predict({"image": rows["image"]})["probabilities"].astype(np.float64)
+    return scores.classification(rows["label"], probabilities, labels)
 
 
 def baselines(data: Data) -> dict[str, dict[str, float]]:
@@ -337,14 +266,14 @@ def statistics(data: Data) -> dict[str, Any]:
     }
 
 
-def draw(found: Scores, split: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+def draw(found: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
     """`confusion.png` and `mistakes.png`."""
-    probabilities, truth = found.arrays["probabilities"], split["label"].astype(np.int64)
+    probabilities, truth = found.arrays["probabilities"], rows["label"].astype(np.int64)
     answers = probabilities.argmax(1)
     wrong = np.flatnonzero(answers != truth)
     worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:48]
     captions = [f"{labels[truth[i]]} → {labels[answers[i]]}  {probabilities[i].max():.2f}" for i in worst]
     return [
         plots.confusion(found.arrays["confusion"].astype(np.int64), labels, folder / "confusion.png"),
-        plots.mistakes(split["image"][worst], captions, folder / "mistakes.png", wrong=len(wrong), total=len(truth)),
+        plots.mistakes(rows["image"][worst], captions, folder / "mistakes.png", wrong=len(wrong), total=len(truth)),
     ]

@@ -12,7 +12,7 @@ ASSETS = Assets(("cat", "dog", "fox"), images.Preparation(mode="plain", height=4
 
 def predict(*probabilities: float, **options) -> dict:
     arrays = {"probabilities": np.array([probabilities], np.float32)}
-    return classifier.postprocess(arrays, ASSETS, Options(**options))
+    return classifier.postprocess(arrays, None, ASSETS, Options(**options))
 
 
 def test_the_likeliest_label_comes_first():
@@ -31,7 +31,7 @@ def test_top_beyond_the_labels_lists_them_all():
 
 def test_a_picture_becomes_one_row_of_raw_pixels():
     picture = images.to_png(np.full((4, 4, 1), 7, np.uint8))
-    image = classifier.preprocess(picture, ASSETS)["image"]
+    image = classifier.preprocess(picture, ASSETS).arrays["image"]
     assert (image.shape, image.dtype, int(image.max())) == ((1, 4, 4, 1), np.uint8, 7)
 
 

@@ -16,7 +16,7 @@ from tests.training.conftest import idx_files
 from training import export, scores, sources
 from training.families import classifier
 from training.families.classifier import SUITS, Config
-from training.room import Data, TrainingError
+from training.room import NO_SOURCE, Data, TrainingError
 from training.sources import PublicData, PublicFile, Sources
 
 SHAPES = [(28, 28, 1, 10), (32, 32, 3, 7), (64, 64, 3, 3)]
@@ -26,7 +26,8 @@ every_architecture = pytest.mark.parametrize("architecture", SUITS)
 def built(architecture, shape=SHAPES[0], **options):
     torch.manual_seed(0)
     config = Config(architecture=architecture, **options)
-    return config, classifier.network(config, dict(zip(("height", "width", "channels", "classes"), shape, strict=True)))
+    sizes = dict(zip(("height", "width", "channels", "classes"), shape, strict=True))
+    return config, classifier.network(config, Data({}, {}, {}, NO_SOURCE, sizes))
 
 
 def batch(rows, height, width, channels, classes):
@@ -87,14 +88,11 @@ def test_mnists_own_test_rows_are_held_out_as_they_stand(public, mnist):
     assert (found.source.name, found.labels, found.preparation["mode"]) == ("MNIST", tuple("0123456789"), "digit")
 
 
-def test_validation_rows_are_cut_from_mnists_training_rows_by_seed(public, mnist):
-    one, same, other = (classifier.data(Config(seed=seed), public) for seed in (1, 1, 2))
-    pixels = np.sort(
-        np.concatenate([one.train["image"], one.validation["image"]])[..., 0].reshape(400, -1).sum(1, dtype=np.int64)
-    )
-    assert np.array_equal(pixels, np.sort(mnist["train_images"].reshape(400, -1).sum(1, dtype=np.int64)))
-    assert np.array_equal(one.validation["image"], same.validation["image"])
-    assert not np.array_equal(one.validation["image"], other.validation["image"])
+def test_validation_rows_are_mnists_last_training_rows_whose_writers_wrote_no_others(public, mnist):
+    found = classifier.data(Config(validation_share=0.1), public)
+    assert np.array_equal(found.train["image"][..., 0], mnist["train_images"][:-40])
+    assert np.array_equal(found.validation["image"][..., 0], mnist["train_images"][-40:])
+    assert np.array_equal(found.validation["label"], mnist["train_labels"][-40:])
 
 
 @pytest.mark.parametrize("given", [{"image_size": 32}, {"channels": 3}])
@@ -145,31 +143,12 @@ def test_steps_learn(architecture, data):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_bottleneck_is_narrow_inside_and_a_skip_brings_the_depth_along():
-    narrow, wider = classifier.Residual(64, 64, bottleneck=16), classifier.Residual(16, 32, stride=2)
-    kinds = [
-        (conv.kernel_size[0], conv.in_channels, conv.out_channels) for conv in narrow.body if isinstance(conv, torch.nn.Conv2d)
-    ]
-    assert kinds == [(1, 64, 16), (3, 16, 16), (1, 16, 64)]
-    assert isinstance(narrow.skip, torch.nn.Identity)
-    assert wider.skip[0].kernel_size == (1, 1)
-    assert wider(torch.zeros(2, 16, 8, 8)).shape == (2, 32, 4, 4)
-
-
 # Augmentation
 
 
 def augmented(pixels, flip=False, seed=0):
     torch.manual_seed(seed)
     return classifier._augmented(pixels, flip=flip)
-
-
-def test_the_residual_networks_depth_changes_by_a_1x1_convolution_beside_the_block():
-    _, network = built("residual")
-    blocks = [module for module in network.modules() if isinstance(module, classifier.Residual)]
-    changes = [block for block in blocks if not isinstance(block.skip, torch.nn.Identity)]
-    assert [(block.skip[0].kernel_size, block.skip[0].stride) for block in changes] == [((1, 1), (2, 2))]
-    assert any(block.body[0].kernel_size == (1, 1) for block in blocks)  # the bottleneck
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 64, 64), (1, 3, 20, 36)], ids=str)

@@ -1,0 +1,167 @@
+"""Texts in, a verdict each out: serves `POST /v1/sentiment` for any version that `training/families/sentiment.py` exports.
+
+The graph takes token numbers (int32, batch x time, 0 for padding) and gives `probabilities` (float32, batch x labels),
+calibrated, and `contributions` (float32, batch x time x labels), each token's part of each label's score. Tokenising stands in
+`service/text.py`, its vocabulary in the version's `tokenizer.json`. Knows nothing of HTTP beyond its request's fields, and
+nothing of films.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from service import bodies, family, text
+from service.golden import Arrays
+from service.manifest import Manifest
+from service.settings import Settings
+from service.text import Encoded, Tokenizer
+
+METHOD = (
+    "additive: each word's part is what the recurrent states change by at it, read through the output layer; "
+    "base and parts add up to the log-odds of the label"
+)
+EXAMPLE: dict[str, Any] = {"texts": ["A slow start, but the ending is superb."]}
+
+
+class Request(BaseModel):
+    """Texts, such as reviews."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE]})
+
+    texts: Annotated[list[str], Field(description="each a text; a long one is cut, and its answer says so")]
+
+
+class Options(family.Options):
+    """The query."""
+
+    explain: Annotated[bool, Field(description="whether to say what each word contributed")] = False
+
+
+class Word(BaseModel):
+    """A word as it stands in the text, from character `start` up to `end`, and its part of the log-odds."""
+
+    text: str
+    start: int
+    end: int
+    contribution: float
+
+
+class Explanation(BaseModel):
+    """Log-odds of the label against the others (natural logarithm): `base` and the words' contributions add up to them."""
+
+    method: str
+    log_odds: float
+    base: float
+    words: list[Word]
+
+
+class Prediction(BaseModel):
+    """The likeliest label and every label's probability; how much of the text was read, and how much of that was known."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+    tokens: int
+    truncated: bool
+    unknown_share: float
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True)
+class Assets:
+    """The labels in the order of the graph's outputs, and the vocabulary."""
+
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Read:
+    """A text and what was made of it."""
+
+    text: str
+    encoded: Encoded
+
+
+def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Assets:  # noqa: ARG001 - no limit of it is the room's
+    """Raises ValueError where tokenizer, labels and graph do not fit each other."""
+    tokenizer = Tokenizer.load(files[text.FILE])
+    shapes = {tensor.name: tensor.row_shape for tensor in (*manifest.graph.inputs, *manifest.graph.outputs)}
+    classes = len(manifest.labels)
+    wanted = {"tokens": ("time",), "probabilities": (classes,), "contributions": ("time", classes)}
+    if shapes != wanted:
+        raise ValueError(f"the graph's rows are {shapes}; this family's are {wanted}")
+    if manifest.limits.get("time") != tokenizer.limit:
+        raise ValueError(f"the manifest's limits are {manifest.limits}, {text.FILE} keeps {tokenizer.limit} tokens")
+    return Assets(manifest.labels, tokenizer)
+
+
+def preprocess(raw: str, assets: Assets) -> family.Item:
+    """A text to `tokens` (int32, 1 x time)."""
+    encoded = assets.tokenizer.encode(raw)
+    return family.Item({"tokens": encoded.ids[np.newaxis]}, Read(raw, encoded))
+
+
+def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
+    """`tokens` of a batch to `probabilities` and `contributions` of a batch."""
+    return graphs["model"].run(arrays)
+
+
+def postprocess(arrays: Arrays, about: Read, assets: Assets, options: Options) -> dict[str, Any]:
+    """One row's arrays to a `Prediction`."""
+    row = arrays["probabilities"][0]
+    best, encoded = int(row.argmax()), about.encoded
+    prediction = {
+        "label": assets.labels[best],
+        "probability": row[best],
+        "probabilities": dict(zip(assets.labels, row, strict=True)),
+        "tokens": sum(map(len, encoded.kept)),
+        "truncated": encoded.truncated,
+        "unknown_share": round(encoded.unknown_share, 4),
+    }
+    if options.explain:
+        prediction["explanation"] = _explanation(about, row, arrays["contributions"][0], best)
+    return prediction
+
+
+def _explanation(about: Read, probabilities: Any, contributions: Any, best: int) -> dict[str, Any]:
+    """The chosen label's log-odds against the mean of the others, taken apart word by word."""
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
+    log_odds = _against(logs, best)
+    parts = _against(contributions[: len(about.encoded.ids)].astype(np.float64), best)
+    places = text.spans(about.text)
+    kept = [places[index] for part in about.encoded.kept for index in part]
+    return {
+        "method": METHOD,
+        "log_odds": log_odds,
+        "base": log_odds - parts.sum(),
+        "words": [
+            {"text": about.text[start:end], "start": start, "end": end, "contribution": part}
+            for (start, end), part in zip(kept, parts, strict=False)  # a text without a token is one unknown word
+        ],
+    }
+
+
+def _against(scores: Any, best: int) -> Any:
+    """Scores (…, labels) of one label less the mean of the others."""
+    others = np.delete(scores, best, axis=-1)
+    return scores[..., best] - others.mean(-1)
+
+
+verbs = (
+    family.Verb(
+        name="sentiment",
+        summary="What a text says of its subject",
+        reader=bodies.TEXTS,
+        Request=Request,
+        Options=Options,
+        Prediction=Prediction,
+        preprocess=preprocess,
+        predict=predict,
+        postprocess=postprocess,
+        example=EXAMPLE,
+    ),
+)

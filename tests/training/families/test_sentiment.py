@@ -1,0 +1,233 @@
+"""Texts to labels: the room's data, networks, step, graph and scores."""
+
+import csv
+import dataclasses
+import inspect
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from service import text
+from service.text import UNKNOWN, Tokenizer
+from training import export
+from training.__main__ import main
+from training.families import sentiment
+from training.families.sentiment import Config
+from training.room import TrainingError
+from training.run import Run
+from training.sources import Sources
+
+SMALL = {"units": 8, "size": 8, "limit": 30, "batch_size": 16, "epochs": 2, "precision": "float32"}
+VARIANTS = [
+    {"cell": "lstm"},
+    {"cell": "gru", "layers": 2},
+    {"cell": "rnn", "bidirectional": False},
+    {"cell": "lstm", "conv": 2},
+    {"cell": "lstm", "readout": "last"},
+]
+GOOD, BAD = ("superb", "lovely", "brilliant", "moving"), ("boring", "awful", "dull", "clumsy")
+
+
+def review(random, good):
+    words = [f"w{random.integers(0, 60)}" for _ in range(random.integers(3, 50))]
+    for place in random.integers(0, len(words), 3):
+        words[place] = str(random.choice(GOOD if good else BAD))
+    return " ".join(words).capitalize() + "."
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory):
+    """240 reviews in a table, and some words that tell."""
+    random = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("own") / "reviews.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows([review(random, row % 2), ("bad", "good")[row % 2]] for row in range(240))
+    return path
+
+
+def data_of(path, **options):
+    return sentiment.data(Config(**SMALL | options), Sources(path, None, None, Console(quiet=True)))
+
+
+@pytest.fixture(scope="session")
+def data(own):
+    return data_of(own)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.begin(tmp_path, "x", {}, Console(quiet=True))
+
+
+def built(data, **options):
+    torch.manual_seed(0)
+    config = Config(**SMALL | options)
+    return config, sentiment.network(config, data)
+
+
+def batch(data, rows=32):
+    return {name: torch.from_numpy(array[:rows]) for name, array in data.train.items()}
+
+
+def test_each_field_of_the_configuration_has_its_comment():
+    lines = [line.strip() for line in inspect.getsource(Config).splitlines()]
+    for field in dataclasses.fields(Config):
+        (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{field.name}: "))
+        assert lines[at - 1].startswith("# "), field.name
+
+
+@pytest.mark.parametrize("given", [{"units": 0}, {"limit": 0}, {"word_dropout": 2}, {"conv": -1}, {"vocabulary": 0}])
+def test_a_field_out_of_bounds_is_refused_by_its_option(given):
+    (field,) = given
+    with pytest.raises(TrainingError, match=f"^--{field.replace('_', '-')} is "):
+        Config(**given)
+
+
+# Data
+
+
+def test_ones_own_texts_are_shared_out_and_numbered_by_the_training_texts_words(data):
+    assert data.labels == ("bad", "good")
+    assert {key: len(part["label"]) for key, part in {"validation": data.validation, "test": data.test}.items()} == {
+        "validation": 20,
+        "test": 36,
+    }
+    assert data.train["tokens"].shape == (184, 30)
+    tokenizer = Tokenizer.load(data.files[text.FILE])
+    assert {"superb", "boring"} <= set(tokenizer.words)
+    assert (tokenizer.limit, tokenizer.head) == (30, 10)
+
+
+def test_raw_rows_become_numbers_by_the_versions_own_tokenizer(data):
+    other = Tokenizer(("superb",), 7, 2)
+    found = sentiment.rows(data.test, {text.FILE: other.dump()})
+    assert found["tokens"].shape == (36, 7)
+    assert set(np.unique(found["tokens"])) <= {0, UNKNOWN, 2}
+    assert np.array_equal(found["label"], data.test["label"])
+
+
+def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run):
+    with own.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    for split in ("train", "test"):
+        for label in ("good", "bad"):
+            folder = tmp_path / "own" / split / label
+            folder.mkdir(parents=True)
+            for number, row in enumerate(one for one in table[: 160 if split == "train" else 40] if one["label"] == label):
+                (folder / f"{number}.txt").write_text(row["text"])
+    (tmp_path / "own" / "train" / "unsup").mkdir()
+    for number, row in enumerate(table[160:]):
+        (tmp_path / "own" / "train" / "unsup" / f"{number:03}.txt").write_text(row["text"])
+    config = Config(**SMALL | {"pretrain": "teacher"})
+    data = sentiment.data(config, Sources(tmp_path / "own", None, None, Console(quiet=True)))
+    taught = sentiment.pretrain(config, data, run)
+    assert taught.source.rows["unlabelled"] == 80
+    assert len(taught.train["tokens"]) == len(data.train["tokens"]) + 80
+    target = taught.train["target"][-80:]
+    assert np.allclose(target.sum(1), 1)
+    truth = np.array([row["label"] == "good" for row in table[160:]])
+    assert (target.argmax(1) == truth).mean() > 0.9
+    assert sentiment.statistics(taught) == sentiment.statistics(data)  # of the labelled rows
+
+
+def test_without_pretraining_nothing_is_given(data, run):
+    assert sentiment.pretrain(Config(**SMALL | {"pretrain": "none"}), data, run) is data
+
+
+def test_word_vectors_are_where_the_network_starts(data, run):
+    config = Config(**SMALL | {"pretrain": "vectors"})
+    given = sentiment.pretrain(config, data, run)
+    network = sentiment.network(config, given)
+    vectors = torch.from_numpy(given.given["vectors"])
+    assert torch.nn.functional.cosine_similarity(network.embedding.weight[1:], vectors[1:]).min() > 0.999
+
+
+# Networks and steps
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_a_step_has_a_finite_loss_a_row_and_moves_every_weight(data, variant):
+    config, network = built(data, **variant)
+    losses = sentiment.step(network.train(), batch(data), config)
+    losses.mean().backward()
+    assert losses.shape == (32,)
+    assert losses.isfinite().all()
+    for name, weight in network.named_parameters():
+        assert weight.grad.isfinite().all(), name
+        assert weight.grad.abs().sum() > 0, name
+
+
+def test_words_are_left_out_only_where_wanted(data):
+    for share, same in ((0.0, True), (0.5, False)):
+        config, network = built(data, word_dropout=share, dropout=0.0)
+        one, again = (sentiment.step(network, batch(data), config) for _ in range(2))
+        assert torch.equal(one, again) == same
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_sample_is_of_the_public_datas_size(variant):
+    network, row = sentiment.sample(Config(**variant))
+    assert network(row).shape == (1, 2)
+
+
+# The graph and its scores
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_the_graph_answers_alike_padded_and_not(data, variant):
+    config, network = built(data, **variant)
+    rows = sentiment.rows(data.test, data.files)
+    found = export.export(sentiment.export(network.eval(), data, config), rows)
+    assert found.parity <= 1e-5
+    assert [tensor.shape for tensor in found.spec.inputs] == [("batch", "time")]
+    predict = export.open_graph(found.graph)
+    scored = sentiment.evaluate(predict, rows, data.labels)
+    whole = predict({"tokens": rows["tokens"]})["probabilities"]
+    assert np.abs(scored.arrays["probabilities"] - whole).max() <= 1e-5
+
+
+def test_baselines_are_chance_and_the_linear_model(data):
+    found = sentiment.baselines(data)
+    assert found["commonest label"]["accuracy"] == pytest.approx(0.5, abs=0.05)
+    assert found["linear model on 1-3-grams"]["accuracy"] > 0.9
+
+
+def test_statistics_fit_into_json(data):
+    found = json.loads(json.dumps(sentiment.statistics(data)))
+    assert found["label_shares"] == {"bad": 0.5, "good": 0.5}
+    assert len(found["token_deciles"]) == 11
+
+
+def test_pictures_of_an_evaluation_are_drawn(data, tmp_path):
+    rows = sentiment.rows(data.test, data.files)
+    scored = sentiment.evaluate(
+        lambda arrays: {"probabilities": np.tile([0.3, 0.7], (len(arrays["tokens"]), 1))}, rows, data.labels
+    )
+    paths = sentiment.draw(scored, rows, data.labels, tmp_path)
+    assert {path.name for path in paths} == {"confusion.png", "reliability.png", "lengths.png"}
+    assert all(path.stat().st_size > 1000 for path in paths)
+
+
+# The whole line
+
+
+def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
+    words = ["--units", "16", "--size", "16", "--epochs", "8", "--batch-size", "16", "--learning-rate", "0.02", "--limit", "60"]
+    assert main(["train", "sentiment", "--data", str(own), "--name", "own", *words]) == 0
+    manifest = place.manifest(name="own")
+    assert manifest.scores["accuracy"] > 0.8
+    assert manifest.limits == {"time": 60}
+    assert set(manifest.files) == {"model.onnx", "golden.npz", "tokenizer.json"}
+    assert main(["evaluate", "own", "--data", str(own), "--json"]) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert json.loads(line)["scores"]["accuracy"] == pytest.approx(manifest.scores["accuracy"])
+    # another vocabulary is no hindrance: each version reads the raw texts with its own
+    assert (
+        main(["train", "sentiment", "--data", str(own), "--name", "own", *words, "--vocabulary", "40", "--tolerance", "1"]) == 0
+    )
+    assert place.manifest(2, "own").parent == 1

@@ -1,0 +1,60 @@
+"""A room's variants beside each other: trained on the same rows, scored on the same test rows, nothing published."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from training import export, loop, pipeline
+from training.pipeline import Options
+from training.room import Room, TrainingError
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One variant: its size, what it reached, and what it costs."""
+
+    variant: str
+    parameters: int
+    score: float
+    seconds_per_epoch: float
+    ms_per_row: float
+    """One row alone, ONNX, one thread."""
+    run: Path
+
+
+def compare(
+    family: str, room: Room, config: Any, options: Options, console: Console, only: tuple[str, ...] = ()
+) -> list[Compared]:
+    """Train each variant with this configuration. Raises TrainingError."""
+    if unknown := set(only) - set(room.VARIANTS):
+        raise TrainingError(f"There is no variant {', '.join(sorted(unknown))}; there are {', '.join(room.VARIANTS)}.")
+    return [
+        _one(family, room, (variant, dataclasses.replace(config, **changes)), options, console)
+        for variant, changes in room.VARIANTS.items()
+        if variant in (only or room.VARIANTS)
+    ]
+
+
+def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, console: Console) -> Compared:
+    variant, config = asked
+    console.print(variant, style="bold", markup=False)
+    job = pipeline.begin(family, room, config, dataclasses.replace(options, publish=False), console)
+    network = loop.fit(room, config, job.data, job.run)
+    rows = room.rows(job.data.test, job.data.files)
+    wanted = room.export(network, job.data, config)
+    exported = export.export(wanted, pipeline.some(rows))
+    found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
+    seconds = torch.tensor([row["seconds"] for row in pipeline.history(job.run)]).median().item()
+    job.run.finish({"scores": found.values, "variant": variant})
+    return Compared(
+        variant,
+        sum(weight.numel() for weight in network.parameters()),
+        found.values[room.gate],
+        seconds,
+        export.milliseconds(wanted, exported.graph, pipeline.some(rows)),
+        job.run.folder,
+    )

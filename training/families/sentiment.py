@@ -1,0 +1,343 @@
+"""Texts to labels: trains what `service/families/sentiment.py` serves.
+
+Task: one label for each text (sequence to vector: the loss sees one vector a text, and back-propagation through time runs
+through all of its steps). Source: IMDb reviews (Maas et al. 2011), or `--data`, a table or a folder with one folder a class.
+Network: word vectors, an optional strided convolution that shortens the text, recurrent layers (Hochreiter and Schmidhuber
+1997; Cho et al. 2014), their states read out. Expected score and time: the README's table.
+
+The graph: `tokens` (int32, batch x time, 0 for padding) -> `probabilities` (float32, batch x labels) and `contributions`
+(float32, batch x time x labels), which add up to the labels' scores but for a constant.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service import text
+from service.golden import Arrays
+from service.text import PADDING, UNKNOWN, Tokenizer, cut
+from training import ngrams, plots, scores, sources, texts, vectors
+from training.reader import Deployed, Plan, Reader
+from training.room import RECIPE_BOUNDS, Batch, Data, Export, Keeper, Predict, Ragged, Scores, Sources, check
+
+name = "reviews"
+gate = "accuracy"
+tolerance = 0.01
+SHARES = {
+    "validation_share": (0, 0.4),
+    "test_share": (0, 0.4),
+    "label_smoothing": (0, 1),
+    "dropout": (0, 1),
+    "word_dropout": (0, 1),
+}
+BOUNDS = {**RECIPE_BOUNDS, **SHARES, "units": (1, 2048), "layers": (1, 8), "conv": (0, 8), "size": (1, 1024),
+          "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "adversarial": (0, 100)}  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "LSTM": {"cell": "lstm"},
+    "GRU": {"cell": "gru"},
+    "plain RNN": {"cell": "rnn"},
+    "LSTM behind a convolution": {"cell": "lstm", "conv": 2},
+    "GRU behind a convolution": {"cell": "gru", "conv": 2},
+    "plain RNN behind a convolution": {"cell": "rnn", "conv": 2},
+}
+"""What `compare` trains beside each other."""
+FEWEST = 5
+"""Texts of a class."""
+TOGETHER = 256
+"""Texts of like length that are evaluated together."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a reader of texts is trained. The defaults are what the shipped `reviews` was trained with."""
+
+    # The recurrent cell; `rnn` is the plain tanh one.
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    # Read each text from both ends.
+    bidirectional: bool = True
+    # Recurrent layers.
+    layers: int = 1
+    # Units of each recurrent layer and direction.
+    units: int = 64
+    # Stride of a convolution that shortens the text before the recurrent layers; 0 for none.
+    conv: int = 0
+    # What is read out of the recurrent states: the last one, or their mean and maximum.
+    readout: Literal["pooled", "last"] = "pooled"
+    # Numbers in a word's vector.
+    size: int = 100
+    # Words in the vocabulary, the commonest ones.
+    vocabulary: int = 30_000
+    # Tokens read of a text; of a longer one a third from its start and the rest from its end.
+    limit: int = 400
+    # What training starts from: nothing, word vectors of the source's texts, or also a teacher for its unlabelled ones.
+    pretrain: Literal["none", "vectors", "teacher"] = "teacher"
+    # Passes over the training rows.
+    epochs: int = 4
+    # Rows in one step.
+    batch_size: int = 64
+    # Peak rate of AdamW.
+    learning_rate: float = 0.003
+    # Decoupled weight decay (Loshchilov and Hutter 2019), not on biases and word vectors.
+    weight_decay: float = 0.05
+    # How the rate changes.
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    # Share of the training rows seen in an epoch, those not yet learnt first. 1 where labels may be wrong.
+    focus: float = 1.0
+    # Longest the gradient may be (Pascanu et al. 2013).
+    clip: float | None = 1.0
+    # Keep a moving average of the weights instead of the last ones.
+    average: bool = True
+    # Share of the words taken for unknown in a step.
+    word_dropout: float = 0.3
+    # Share of the features left out in a step.
+    dropout: float = 0.3
+    # How far word vectors are moved against the answer in a second look at each row (Miyato et al. 2017); 0 for no second look.
+    adversarial: float = 0.0
+    # Share of the target spread over all labels.
+    label_smoothing: float = 0.1
+    # Arithmetic of the matrix products while training; the graph is float32.
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    # Your table's column of texts.
+    text_column: str = "text"
+    # Your table's column of labels.
+    label_column: str = "label"
+    # Of the training rows, held out to watch training and to calibrate.
+    validation_share: float = 0.1
+    # Of your own texts, held out to report on.
+    test_share: float = 0.15
+    # Of everything random.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError on a field out of bounds."""
+        check(self, BOUNDS)
+
+
+def data(config: Config, origin: Sources) -> Data:
+    """IMDb's own test split, or a share of the user's texts; validation rows cut from the rest by seed."""
+    corpus = (
+        texts.imdb(origin) if origin.own is None else texts.own(origin.own, config.text_column, config.label_column, FEWEST)
+    )
+    rest, test = corpus.rest, corpus.test
+    if test is None:
+        left, held_out = sources.split(rest.targets, (config.test_share,), config.seed)
+        rest, test = rest.part(left), rest.part(held_out)
+    train_index, validation_index = sources.split(rest.targets, (config.validation_share,), config.seed)
+    train, validation = rest.part(train_index), rest.part(validation_index)
+    unlabelled = corpus.unlabelled if config.pretrain != "none" else []
+    lexicon = texts.Lexicon()
+    documents = texts.Documents([lexicon.numbers(one) for one in train.texts], [lexicon.numbers(one) for one in unlabelled])
+    words = lexicon.commonest(
+        [*documents.labelled, *documents.unlabelled], config.vocabulary, least=2 if len(train.texts) < 5_000 else 5
+    )
+    tokenizer = Tokenizer(words, config.limit, config.limit // 3)
+    documents = documents.renumbered(lexicon.renumbering(words))
+    rows = {
+        "train": len(train.texts),
+        "validation": len(validation.texts),
+        "test": len(test.texts),
+        "unlabelled": len(unlabelled),
+    }
+    return Data(
+        train=_training_rows(documents.labelled, np.eye(len(corpus.labels))[train.targets], config),
+        validation=_raw(validation),
+        test=_raw(test),
+        source=corpus.source({key: count for key, count in rows.items() if count}),
+        shape={"words": tokenizer.size, "classes": len(corpus.labels), "limit": config.limit},
+        labels=corpus.labels,
+        preparation={"tokens": "words", "limit": config.limit, "head": tokenizer.head},
+        files={text.FILE: tokenizer.dump()},
+        ragged=Ragged("length", ("tokens",)),
+        unlabelled=documents,
+    )
+
+
+def _raw(part: texts.Labelled) -> Arrays:
+    return {"text": np.array(part.texts, object), "label": part.targets}
+
+
+def _training_rows(documents: list[NDArray[np.int32]], targets: NDArray[Any], config: Config) -> Arrays:
+    """What `step` gets: numbers cut to the limit and padded, their lengths, and the share of each label that is meant."""
+    kept = [cut(one, config.limit, config.limit // 3) for one in documents]
+    return {
+        "tokens": _padded(kept, config.limit),
+        "length": np.array([len(one) for one in kept], np.int64),
+        "target": targets.astype(np.float32),
+    }
+
+
+def _padded(rows: list[NDArray[np.int32]], width: int) -> NDArray[np.int32]:
+    tokens = np.full((len(rows), width), PADDING, np.int32)
+    for row, numbers in zip(tokens, rows, strict=True):
+        row[: len(numbers)] = numbers
+    return tokens
+
+
+def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:
+    """The texts in the numbers of a version's own tokenizer."""
+    tokenizer = Tokenizer.load(files[text.FILE])
+    encoded = [tokenizer.encode(one).ids for one in split["text"]]
+    return {"tokens": _padded(encoded, tokenizer.limit), "label": split["label"]}
+
+
+def pretrain(config: Config, data: Data, run: Keeper) -> Data:
+    """Word vectors of all the training texts, and a linear teacher's opinion of those without a label."""
+    documents: texts.Documents = data.unlabelled
+    if config.pretrain == "none":
+        return data
+    given = run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)})
+    train = data.train
+    if config.pretrain == "teacher" and documents.unlabelled:
+        taught = run.kept("taught", lambda: {"target": _taught(data)})
+        more = _training_rows(documents.unlabelled, taught["target"], config)
+        train = {key: np.concatenate([array, more[key]]) for key, array in train.items()}
+    return replace(data, train=train, given=given)
+
+
+def _vectors(config: Config, data: Data, run: Keeper) -> NDArray[np.float32]:
+    documents: texts.Documents = data.unlabelled
+    recipe = vectors.Recipe(size=config.size, seed=config.seed)
+    stream = vectors.spread([*documents.labelled, *documents.unlabelled], recipe)
+    with run.bar("word vectors", recipe.epochs * len(stream)) as advance:
+        return vectors.train(stream, data.shape["words"], recipe, advance)
+
+
+def _taught(data: Data) -> NDArray[np.float32]:
+    """What the n-gram model, fitted to the labelled rows, thinks of the others: (rows, labels) shares."""
+    documents: texts.Documents = data.unlabelled
+    targets = data.train["target"].argmax(1)
+    model = ngrams.fit(documents.labelled, targets, data.shape["classes"])
+    found = model.scores(documents.unlabelled)
+    shares: NDArray[np.float32] = torch.from_numpy(found).softmax(1).numpy().astype(np.float32)
+    return shares
+
+
+def network(config: Config, data: Data) -> nn.Module:
+    """A reader, with the word vectors that `pretrain` gave."""
+    reader = _reader(config, data.shape["words"], data.shape["classes"])
+    if "vectors" in data.given:
+        reader.start_from(torch.from_numpy(data.given["vectors"]))
+    return reader
+
+
+def _reader(config: Config, words: int, classes: int) -> Reader:
+    return Reader(
+        Plan(
+            words=words,
+            classes=classes,
+            size=config.size,
+            cell=config.cell,
+            units=config.units,
+            layers=config.layers,
+            bidirectional=config.bidirectional,
+            conv=config.conv,
+            pooled=config.readout == "pooled",
+            dropout=config.dropout,
+        )
+    )
+
+
+def sample(config: Config) -> tuple[nn.Module, Tensor]:
+    """A reader of the public data's size, and a text of the longest length."""
+    return _reader(config, text.FIRST_WORD + config.vocabulary, 2), torch.ones(1, config.limit, dtype=torch.int64)
+
+
+def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
+    """Cross-entropy of each row, words left out where wanted; a second time with word vectors moved against the answer."""
+    tokens, target = batch["tokens"], batch["target"]
+    if config.word_dropout:
+        dropped = (torch.rand(tokens.shape, device=tokens.device) < config.word_dropout) & (tokens != PADDING)
+        tokens = torch.where(dropped, UNKNOWN, tokens)
+    if not config.adversarial:
+        return _losses(network(tokens), target, config)
+    still = torch.zeros(*tokens.shape, config.size, device=tokens.device, requires_grad=True)
+    losses = _losses(network(tokens, still), target, config)
+    (gradient,) = torch.autograd.grad(losses.sum(), still, retain_graph=True)
+    norm = gradient.pow(2).sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
+    return losses + _losses(network(tokens, config.adversarial * gradient / norm), target, config)
+
+
+def _losses(logits: Tensor, target: Tensor, config: Config) -> Tensor:
+    return F.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing, reduction="none")
+
+
+def export(network: nn.Module, data: Data, config: Config) -> Export:
+    """The reader behind its 8-bit word vectors and in front of its softmax, calibrated on the validation rows."""
+    reader: Any = network
+    checked = rows(data.validation, data.files)
+    answers = Deployed(reader, 1.0).to(next(reader.parameters()).device)
+
+    def predict(arrays: Arrays) -> Arrays:
+        with torch.inference_mode():
+            return {"probabilities": answers(torch.from_numpy(arrays["tokens"]).to(answers.table.device))[0].cpu().numpy()}
+
+    logits = np.log(np.maximum(_asked(predict, checked["tokens"]), 1e-12))
+    return Export(
+        module=Deployed(reader, scores.temperature(checked["label"], logits)),
+        inputs={"tokens": torch.ones(2, 9, dtype=torch.int32)},
+        outputs=("probabilities", "contributions"),
+        axes={"tokens": {1: "time"}},
+        summary=f"Which of {len(data.labels)} labels a text has ({config.cell} network, {data.source.name})",
+        limits={"time": config.limit},
+    )
+
+
+def _asked(predict: Predict, tokens: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Probabilities (rows, labels), asked in batches of like length: padding changes nothing, and costs time."""
+    length = (tokens != PADDING).sum(1)
+    order = np.argsort(length, kind="stable")
+    parts = [order[start : start + TOGETHER] for start in range(0, len(order), TOGETHER)]
+    answers = [predict({"tokens": tokens[part, : length[part].max()]})["probabilities"] for part in parts]
+    found = np.empty((len(tokens), answers[0].shape[1]))
+    found[order] = np.concatenate(answers)
+    return found
+
+
+def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
+    """Accuracy, log loss and calibration; precision and recall by label."""
+    found = scores.classification(rows["label"], _asked(predict, rows["tokens"]), labels)
+    length = (rows["tokens"] != PADDING).sum(1)
+    return replace(found, arrays={**found.arrays, "length": length})
+
+
+def baselines(data: Data) -> dict[str, dict[str, float]]:
+    """What simpler things reach on the same test rows."""
+    documents: texts.Documents = data.unlabelled
+    train, test = data.train["target"][: len(documents.labelled)].argmax(1), data.test["label"]
+    model = ngrams.fit(documents.labelled, train, len(data.labels))
+    tokenizer = replace(Tokenizer.load(data.files[text.FILE]), limit=1 << 30)
+    answers = model.scores([tokenizer.encode(one).ids for one in data.test["text"]]).argmax(1)
+    return {
+        "commonest label": {"accuracy": float((test == np.bincount(train).argmax()).mean())},
+        "linear model on 1-3-grams": {"accuracy": float((answers == test).mean())},
+    }
+
+
+def statistics(data: Data) -> dict[str, Any]:
+    """Of the training rows, to compare what comes in with: deciles of length, unknown words, the share of each label."""
+    labelled = len(data.unlabelled.labelled)
+    length, target = data.train["length"][:labelled], data.train["target"][:labelled]
+    known = data.train["tokens"][:labelled]
+    return {
+        "token_deciles": np.quantile(length, np.linspace(0, 1, 11)).round(1).tolist(),
+        "unknown_share": round(float((known == UNKNOWN).sum() / length.sum()), 5),
+        "label_shares": dict(zip(data.labels, target.mean(0).round(5).tolist(), strict=True)),
+    }
+
+
+def draw(found: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+    """`confusion.png`, `reliability.png` and `lengths.png`."""
+    probabilities = found.arrays["probabilities"]
+    right = probabilities.argmax(1) == rows["label"]
+    return [
+        plots.confusion(found.arrays["confusion"], labels, folder / "confusion.png"),
+        plots.reliability(probabilities.max(1), right, folder / "reliability.png"),
+        plots.by_length(found.arrays["length"], right, folder / "lengths.png"),
+    ]
