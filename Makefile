@@ -58,6 +58,8 @@ train: $(VENV)/.all
 benchmark: $(VENV)/.all
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/epochs.py
+	$(BIN)/python benchmarks/epochs.py texts
+	$(BIN)/python benchmarks/reading.py
 
 image-test:
 	tests/image/run.sh

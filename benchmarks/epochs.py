@@ -1,6 +1,9 @@
-"""Seconds per epoch of the book's convnet (93,322 parameters, 60,000 MNIST rows): ours beside Keras with TensorFlow, in turns.
+"""Seconds per epoch beside Keras with TensorFlow, in turns.
 
-python benchmarks/epochs.py [--rounds 3]
+`pictures`: the book's convnet, 93,322 parameters, 60,000 MNIST rows. `texts`: an LSTM and a GRU of 32 units on IMDb's 25,000
+training reviews, 10,000 words, at most 500 tokens.
+
+python benchmarks/epochs.py [pictures|texts] [--rounds 3]
 """
 
 import argparse
@@ -16,7 +19,8 @@ import numpy as np
 from environments import HERE, python
 from rich.console import Console
 
-from training import sources
+from service import text
+from training import sources, texts
 from training.settings import Settings
 
 
@@ -37,23 +41,52 @@ class Peer:
         return float(self.process.stdout.readline())
 
 
+def pictures(origin: sources.Sources, file: str) -> list[Peer]:
+    files = origin.public("mnist")
+    images = sources.idx(files["train-images-idx3-ubyte"])[..., np.newaxis]
+    np.savez(file, images=images, labels=sources.idx(files["train-labels-idx1-ubyte"]))
+    ours = str(HERE / "peers/ours_book.py")
+    return [
+        Peer("Modelyard, plain", [sys.executable, ours, file, "plain"]),
+        Peer("Modelyard, default recipe", [sys.executable, ours, file]),
+        keras("Keras", "keras_book.py", file),
+    ]
+
+
+def reviews(origin: sources.Sources, file: str) -> list[Peer]:
+    corpus = texts.imdb(origin)
+    lexicon = texts.Lexicon()
+    documents = [lexicon.numbers(one) for one in corpus.rest.texts]
+    numbers = lexicon.renumbering(lexicon.commonest(documents, 10_000, 1))
+    tokens = np.zeros((len(documents), 500), np.int32)
+    for row, document in zip(tokens, documents, strict=True):
+        kept = text.cut(numbers[document], 500, 166)
+        row[: len(kept)] = kept
+    np.savez(file, tokens=tokens, labels=corpus.rest.targets, words=10_002)
+    ours = str(HERE / "peers/ours_reader.py")
+    return [
+        Peer("Modelyard, LSTM", [sys.executable, ours, file, "lstm"]),
+        keras("Keras, LSTM", "keras_reader.py", file, "lstm"),
+        Peer("Modelyard, GRU", [sys.executable, ours, file, "gru"]),
+        keras("Keras, GRU", "keras_reader.py", file, "gru"),
+    ]
+
+
+def keras(name: str, script: str, *words: str) -> Peer:
+    interpreter = python("keras", "keras==3.15.1", "tensorflow-cpu")
+    return Peer(name, [str(interpreter), str(HERE / "peers" / script), *words])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["pictures", "texts"], nargs="?", default="pictures")
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    asked = parser.parse_args()
     settings = Settings()
-    files = sources.Sources(None, settings.data_dir, settings.cache_dir, Console(stderr=True)).public("mnist")
+    origin = sources.Sources(None, settings.data_dir, settings.cache_dir, Console(stderr=True))
     with tempfile.TemporaryDirectory() as folder:
-        data = str(Path(folder) / "mnist.npz")
-        images = sources.idx(files["train-images-idx3-ubyte"])[..., np.newaxis]
-        np.savez(data, images=images, labels=sources.idx(files["train-labels-idx1-ubyte"]))
-        ours, keras = str(HERE / "peers/ours_book.py"), str(HERE / "peers/keras_book.py")
-        peers = [
-            Peer("Modelyard, plain", [sys.executable, ours, data, "plain"]),
-            Peer("Modelyard, default recipe", [sys.executable, ours, data]),
-            Peer("Keras, TensorFlow", [str(python("keras", "keras==3.15.1", "tensorflow-cpu")), keras, data]),
-        ]
-        for turn in range(rounds):
+        peers = {"pictures": pictures, "texts": reviews}[asked.what](origin, str(Path(folder) / "data.npz"))
+        for turn in range(asked.rounds):
             for peer in peers:
                 peer.seconds.append(peer.epoch())
                 sys.stderr.write(f"round {turn + 1}: {peer.name} {peer.seconds[-1]:.2f} s\n")
@@ -61,7 +94,8 @@ def main() -> None:
             peer.process.kill()
     medians = {peer.name: statistics.median(peer.seconds) for peer in peers}
     for name, seconds in medians.items():
-        print(f"{name:<28} {seconds:6.2f} s/epoch   {seconds / medians['Keras, TensorFlow']:.2f} of Keras")
+        against = name.replace("Modelyard", "Keras") if name.replace("Modelyard", "Keras") in medians else "Keras"
+        print(f"{name:<28} {seconds:6.2f} s/epoch   {seconds / medians[against]:.2f} of {against}")
     print(json.dumps({peer.name: [round(one, 2) for one in peer.seconds] for peer in peers}))
 
 

@@ -48,6 +48,8 @@ def verb_extra(verb: Verb) -> dict[str, Any]:
     for media in verb.reader.media:
         if media == bodies.JSON:
             content[media] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
+        elif media == bodies.TEXT:
+            content[media] = {"schema": {"type": "string"}}
         elif media == bodies.FORM:
             files = {"type": "array", "items": {"type": "string", "format": "binary"}}
             content[media] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}

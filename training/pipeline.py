@@ -131,7 +131,17 @@ def begin(family: str, room: Room, config: Any, options: Options, console: Conso
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
     console.print(f"{name}: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}", **_AS_IT_IS)
-    return Job(family, room, name, config, options, settings, room.pretrain(config, data, run), run, code)
+    return Job(
+        family,
+        room,
+        name,
+        config,
+        options,
+        settings,
+        room.pretrain(config, data, run, lambda *asked: loop.fit(room, *asked)),
+        run,
+        code,
+    )
 
 
 def evaluate(
@@ -149,7 +159,7 @@ def evaluate(
     config = room.Config(**{key: value for key, value in manifest.training.config.items() if key in known})
     data = room.data(config, Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console))
     if data.labels != manifest.labels or data.preparation != manifest.preparation:
-        raise TrainingError(f"{data.source.name} has other labels or another kind of picture than {name}:{manifest.version}.")
+        raise TrainingError(f"{data.source.name} has other labels, or is prepared otherwise, than {name}:{manifest.version}.")
     if data.source.sha256 != manifest.source.sha256:
         console.print(f"these are not the rows it was published with ({manifest.source.name})", style="yellow", **_AS_IT_IS)
     return manifest, _score(room, manifest, folder, data.test), data
@@ -198,7 +208,7 @@ def _training(job: Job, network: nn.Module) -> Training:
         config=json.loads(json.dumps(dataclasses.asdict(job.config), default=str)),
         seed=job.config.seed,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        seconds=round(sum(row["seconds"] for row in history(job.run)), 1),
+        seconds=round(sum(job.run.spent().values()) + sum(row["seconds"] for row in history(job.run)), 1),
         epochs=job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
         code=job.code,

@@ -6,15 +6,21 @@ layer. Knows no family, no words and no data.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.golden import Arrays
 from service.text import PADDING, UNKNOWN
 from training.recurrent import Cell, Recurrent, inside, lengths
+from training.room import Predict
 
 SPREAD = 0.5
 """Standard deviation of the word vectors at the start."""
+TOGETHER = 256
+"""Rows of like length that are asked together."""
 
 
 @dataclass(frozen=True)
@@ -143,3 +149,26 @@ class Deployed(nn.Module):
         tokens = (length[:, None] - start).clamp(1, stride)[:, :, None]
         step = torch.arange(time, device=parts.device) // stride
         return (parts / tokens).index_select(1, step) * inside(length, time)[:, :, None]
+
+
+def by_length(predict: Predict, tokens: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Probabilities (rows, labels), asked in batches of like length: padding changes nothing, and costs time."""
+    length = (tokens != PADDING).sum(1)
+    order = np.argsort(length, kind="stable")
+    parts = [order[start : start + TOGETHER] for start in range(0, len(order), TOGETHER)]
+    answers = [predict({"tokens": tokens[part, : length[part].max()]})["probabilities"] for part in parts]
+    found = np.empty((len(tokens), answers[0].shape[1]))
+    found[order] = np.concatenate(answers)
+    return found
+
+
+def log_shares(reader: Reader, tokens: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Logarithms of the probabilities (rows, classes) that a reader's graph will give before it is calibrated."""
+    answers = Deployed(reader, 1.0).to(next(reader.parameters()).device)
+
+    def predict(arrays: Arrays) -> Arrays:
+        with torch.inference_mode():
+            return {"probabilities": answers(torch.from_numpy(arrays["tokens"]).to(answers.table.device))[0].cpu().numpy()}
+
+    found: NDArray[np.float64] = np.log(np.maximum(by_length(predict, tokens), 1e-12))
+    return found

@@ -136,6 +136,10 @@ class Keeper(Protocol):
         """What an earlier process of this run kept under `name`, or what `make` gives now."""
         ...
 
+    def part(self, name: str) -> "Keeper":
+        """A run inside this one, with a checkpoint of its own: for a network that teaches another."""
+        ...
+
     def bar(self, text: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """A bar with rate and time left."""
         ...
@@ -158,8 +162,11 @@ class Room(Protocol):
         """Raw data to arrays. Raises TrainingError where a file or a row is not what is needed."""
         ...
 
-    def pretrain(self, config: Any, data: Data, run: Keeper) -> Data:
-        """`data` with what training starts from beside its rows; as it is where there is nothing."""
+    def pretrain(self, config: Any, data: Data, run: Keeper, fit: "Fit") -> Data:
+        """`data` with what training starts from beside its rows; as it is where there is nothing.
+
+        `fit(config, data, run)` trains a network of the room's own, as the loop would.
+        """
         ...
 
     def network(self, config: Any, data: Data) -> nn.Module:
@@ -199,6 +206,8 @@ class Room(Protocol):
         ...
 
 
+Fit = Callable[[Any, Data, Any], nn.Module]
+"""(configuration, data, run) -> a trained network."""
 Bounds = Mapping[str, tuple[float, float]]
 RECIPE_BOUNDS: Bounds = {
     "epochs": (1, 100_000),

@@ -8,6 +8,7 @@ Knows files and the terminal; knows no network.
 import csv
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from training.checkpoint import Checkpoint, replace
 from training.room import TrainingError
 
 CONFIG, METRICS, CHECKPOINT, SUMMARY = "config.json", "metrics.csv", "checkpoint.safetensors", "summary.json"
+SPENT = "spent.json"
 
 
 class _Rate(ProgressColumn):
@@ -82,11 +84,26 @@ class Run:
         if path.exists():
             with np.load(path, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
+        begun = time.perf_counter()
         arrays = make()
         packed = io.BytesIO()
         np.savez(packed, **arrays)  # type: ignore[arg-type]  # its stub takes the names for keyword options
         replace(path, packed.getvalue())
+        spent = {**self.spent(), name: round(time.perf_counter() - begun, 1)}
+        replace(self.folder / SPENT, json.dumps(spent, indent=2).encode())
         return arrays
+
+    def spent(self) -> dict[str, float]:
+        """Seconds that each thing that is kept took."""
+        path = self.folder / SPENT
+        found: dict[str, float] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
+
+    def part(self, name: str) -> "Run":
+        """A run inside this one, with a checkpoint of its own: for a network that teaches another."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return Run(folder, self.console)
 
     @contextmanager
     def bar(self, text: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from training.room import Scores
 
@@ -77,6 +78,24 @@ def temperature(truth: Ints, logits: Floats) -> float:
         else:
             low = left
     return float(np.exp((low + high) / 2))
+
+
+def mixed(logits: list[Floats], weights: Floats) -> Floats:
+    """Probabilities (n, classes) of several models' scores (n, classes), added with a weight each."""
+    added = np.sum([weight * one for weight, one in zip(weights, logits, strict=True)], axis=0)
+    shares = np.exp(added - added.max(1, keepdims=True))
+    found: Floats = shares / shares.sum(1, keepdims=True)
+    return found
+
+
+def mixture(truth: Ints, logits: list[Floats]) -> Floats:
+    """The weights for `mixed` with the least log loss, none below 0."""
+    start = np.full(len(logits), 1 / len(logits))
+    found = minimize(
+        lambda weights: log_loss(truth, mixed(logits, weights)), start, method="L-BFGS-B", bounds=[(0, 20)] * len(logits)
+    )
+    weights: Floats = found.x
+    return weights
 
 
 def linear_accuracy(train: Floats, train_targets: Ints, test: Floats, test_targets: Ints, classes: int) -> float:

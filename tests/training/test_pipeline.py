@@ -180,7 +180,7 @@ def test_evaluation_on_other_labels_is_refused(trained, mnist, tmp_path):
         (tmp_path / "letters" / label).mkdir(parents=True)
         for row in range(6):
             Image.fromarray(mnist["train_images"][row]).save(tmp_path / "letters" / label / f"{row}.png")
-    with pytest.raises(TrainingError, match=r"^letters has other labels or another kind of picture than x:1\.$"):
+    with pytest.raises(TrainingError, match=r"^letters has other labels, or is prepared otherwise, than x:1\.$"):
         pipeline.evaluate("x", 1, rooms(), Options(data=tmp_path / "letters"), Console(quiet=True))
 
 

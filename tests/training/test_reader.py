@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import export
+from training import export, reader
 from training.reader import Deployed, Plan, Reader
 from training.room import Export
 
@@ -20,9 +20,9 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda one: "-"
 
 def deployed(variant, classes=3, temperature=1.5):
     torch.manual_seed(0)
-    reader = Reader(Plan(words=12, classes=classes, size=6, units=5, **variant)).eval()
-    torch.nn.init.normal_(reader.output.bias)
-    return Deployed(reader, temperature).eval()
+    made = Reader(Plan(words=12, classes=classes, size=6, units=5, **variant)).eval()
+    torch.nn.init.normal_(made.output.bias)
+    return Deployed(made, temperature).eval()
 
 
 @every_variant
@@ -77,9 +77,22 @@ def test_the_graph_answers_alike_at_other_lengths_and_carries_8_bit_vectors_once
 
 
 def test_it_starts_from_given_vectors_at_its_own_scale():
-    reader = Reader(Plan(words=12, classes=2, size=6, cell="lstm", units=4))
+    made = Reader(Plan(words=12, classes=2, size=6, cell="lstm", units=4))
     vectors = torch.randn(12, 6) * 9
     vectors[0] = 0
-    reader.start_from(vectors)
-    assert reader.embedding.weight[1:].std().item() == pytest.approx(0.5, abs=1e-5)
-    assert (reader.embedding.weight[0] == 0).all()
+    made.start_from(vectors)
+    assert made.embedding.weight[1:].std().item() == pytest.approx(0.5, abs=1e-5)
+    assert (made.embedding.weight[0] == 0).all()
+
+
+def test_rows_asked_by_length_come_back_in_their_order(monkeypatch):
+    monkeypatch.setattr(reader, "TOGETHER", 2)
+    tokens = np.array([[5, 5, 5], [1, 0, 0], [2, 2, 0], [7, 0, 0], [9, 9, 9]], np.int32)
+    widths = []
+
+    def predict(arrays):
+        widths.append(arrays["tokens"].shape[1])
+        return {"probabilities": arrays["tokens"][:, :1].astype(float)}
+
+    assert reader.by_length(predict, tokens)[:, 0].tolist() == [5, 1, 2, 7, 9]
+    assert widths == [1, 3, 3]

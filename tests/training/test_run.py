@@ -138,3 +138,18 @@ def test_a_bar_says_what_takes_long(runs):
         advance(10)
     assert "word vectors" in console.file.getvalue()
     assert "10/10" in console.file.getvalue()
+
+
+def test_a_run_inside_a_run_has_its_own_checkpoint(begun):
+    inside = begun.part("teacher")
+    inside.record(*state(1))
+    assert begun.checkpoint() is None
+    assert begun.part("teacher").checkpoint() is not None
+
+
+def test_what_was_kept_says_how_long_it_took(begun):
+    assert begun.spent() == {}
+    begun.kept("given", lambda: {"x": np.ones(1)})
+    begun.kept("given", lambda: {"x": np.ones(1)})
+    assert list(begun.spent()) == ["given"]
+    assert begun.spent()["given"] >= 0

@@ -75,3 +75,17 @@ def test_a_linear_model_learns_nothing_from_noise():
     random = np.random.default_rng(3)
     rows, targets = random.normal(size=(2000, 5)), random.integers(0, 2, 2000)
     assert scores.linear_accuracy(rows[:1000], targets[:1000], rows[1000:], targets[1000:], 2) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_mixture_weighs_who_knows_more_and_is_better_than_either():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, 4000)
+    hint = np.stack([1 - truth, truth], 1).astype(float)
+    good, poor, noise = (size * hint + random.normal(0, 1, hint.shape) for size in (2, 1, 0))
+    weights = scores.mixture(truth, [good, poor, noise])
+    assert weights[0] > weights[1] > weights[2] >= 0
+    assert weights[2] < 0.1
+    together = scores.mixed([good, poor, noise], weights)
+    assert np.allclose(together.sum(1), 1)
+    alone = [scores.mixed([one], scores.mixture(truth, [one])) for one in (good, poor)]
+    assert scores.log_loss(truth, together) < min(scores.log_loss(truth, one) for one in alone)

@@ -29,6 +29,7 @@ from training.room import (
     Batch,
     Data,
     Export,
+    Fit,
     Keeper,
     Predict,
     Scores,
@@ -150,7 +151,7 @@ def _data(parts: list[Arrays], source: Source, preparation: Preparation, labels:
     return Data(train, validation, test, source, shape, labels, preparation.model_dump())
 
 
-def pretrain(config: Config, data: Data, run: Keeper) -> Data:  # noqa: ARG001 - pictures start from nothing
+def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:  # noqa: ARG001 - pictures start from nothing
     """The data as it is."""
     return data
 

@@ -12,7 +12,7 @@ The graph: `tokens` (int32, batch x time, 0 for padding) -> `probabilities` (flo
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,8 @@ from service import text
 from service.golden import Arrays
 from service.text import PADDING, UNKNOWN, Tokenizer, cut
 from training import ngrams, plots, scores, sources, texts, vectors
-from training.reader import Deployed, Plan, Reader
-from training.room import RECIPE_BOUNDS, Batch, Data, Export, Keeper, Predict, Ragged, Scores, Sources, check
+from training.reader import Deployed, Plan, Reader, by_length, log_shares
+from training.room import RECIPE_BOUNDS, Batch, Data, Export, Fit, Keeper, Predict, Ragged, Scores, Sources, check
 
 name = "reviews"
 gate = "accuracy"
@@ -50,8 +50,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What `compare` trains beside each other."""
 FEWEST = 5
 """Texts of a class."""
-TOGETHER = 256
-"""Texts of like length that are evaluated together."""
 
 
 @dataclass(frozen=True)
@@ -187,36 +185,48 @@ def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:
     return {"tokens": _padded(encoded, tokenizer.limit), "label": split["label"]}
 
 
-def pretrain(config: Config, data: Data, run: Keeper) -> Data:
-    """Word vectors of all the training texts, and a linear teacher's opinion of those without a label."""
+def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:
+    """Word vectors of all the training texts, and two teachers' opinion of those without a label."""
     documents: texts.Documents = data.unlabelled
     if config.pretrain == "none":
         return data
-    given = run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)})
-    train = data.train
-    if config.pretrain == "teacher" and documents.unlabelled:
-        taught = run.kept("taught", lambda: {"target": _taught(data)})
-        more = _training_rows(documents.unlabelled, taught["target"], config)
-        train = {key: np.concatenate([array, more[key]]) for key, array in train.items()}
-    return replace(data, train=train, given=given)
+    given = replace(data, given=run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)}))
+    if config.pretrain == "vectors" or not documents.unlabelled:
+        return given
+
+    def taught() -> Arrays:
+        teacher = fit(replace(config, pretrain="vectors"), given, run.part("teacher"))
+        return {"target": _taught(config, given, teacher)}
+
+    more = _training_rows(documents.unlabelled, run.kept("taught", taught)["target"], config)
+    return replace(given, train={key: np.concatenate([array, more[key]]) for key, array in data.train.items()})
 
 
 def _vectors(config: Config, data: Data, run: Keeper) -> NDArray[np.float32]:
     documents: texts.Documents = data.unlabelled
     recipe = vectors.Recipe(size=config.size, seed=config.seed)
-    stream = vectors.spread([*documents.labelled, *documents.unlabelled], recipe)
-    with run.bar("word vectors", recipe.epochs * len(stream)) as advance:
-        return vectors.train(stream, data.shape["words"], recipe, advance)
+    numbers = vectors.spread([*documents.labelled, *documents.unlabelled], recipe)
+    with run.bar("word vectors", recipe.epochs * len(numbers)) as advance:
+        return vectors.train(numbers, data.shape["words"], recipe, advance)
 
 
-def _taught(data: Data) -> NDArray[np.float32]:
-    """What the n-gram model, fitted to the labelled rows, thinks of the others: (rows, labels) shares."""
+def _taught(config: Config, data: Data, teacher: nn.Module) -> NDArray[np.float32]:
+    """What a reader and the n-gram model, both of the labelled rows, think together of the others: (rows, labels) shares.
+
+    Their scores are added with the weights that suit the validation rows (a product of experts, Hinton 2002): one knows what
+    words mean and the other which runs of words there are, so they err on different texts.
+    """
     documents: texts.Documents = data.unlabelled
-    targets = data.train["target"].argmax(1)
-    model = ngrams.fit(documents.labelled, targets, data.shape["classes"])
-    found = model.scores(documents.unlabelled)
-    shares: NDArray[np.float32] = torch.from_numpy(found).softmax(1).numpy().astype(np.float32)
-    return shares
+    known = rows(data.validation, data.files)
+    whole = replace(Tokenizer.load(data.files[text.FILE]), limit=1 << 30)
+    linear = ngrams.fit(documents.labelled, data.train["target"].argmax(1), data.shape["classes"])
+    reader = cast(Reader, teacher)
+    unlabelled = _training_rows(documents.unlabelled, np.empty(len(documents.unlabelled)), config)["tokens"]
+    weights = scores.mixture(
+        known["label"],
+        [log_shares(reader, known["tokens"]), linear.scores([whole.encode(one).ids for one in data.validation["text"]])],
+    )
+    return scores.mixed([log_shares(reader, unlabelled), linear.scores(documents.unlabelled)], weights).astype(np.float32)
 
 
 def network(config: Config, data: Data) -> nn.Module:
@@ -270,15 +280,9 @@ def _losses(logits: Tensor, target: Tensor, config: Config) -> Tensor:
 
 def export(network: nn.Module, data: Data, config: Config) -> Export:
     """The reader behind its 8-bit word vectors and in front of its softmax, calibrated on the validation rows."""
-    reader: Any = network
+    reader = cast(Reader, network)
     checked = rows(data.validation, data.files)
-    answers = Deployed(reader, 1.0).to(next(reader.parameters()).device)
-
-    def predict(arrays: Arrays) -> Arrays:
-        with torch.inference_mode():
-            return {"probabilities": answers(torch.from_numpy(arrays["tokens"]).to(answers.table.device))[0].cpu().numpy()}
-
-    logits = np.log(np.maximum(_asked(predict, checked["tokens"]), 1e-12))
+    logits = log_shares(reader, checked["tokens"])
     return Export(
         module=Deployed(reader, scores.temperature(checked["label"], logits)),
         inputs={"tokens": torch.ones(2, 9, dtype=torch.int32)},
@@ -289,20 +293,9 @@ def export(network: nn.Module, data: Data, config: Config) -> Export:
     )
 
 
-def _asked(predict: Predict, tokens: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Probabilities (rows, labels), asked in batches of like length: padding changes nothing, and costs time."""
-    length = (tokens != PADDING).sum(1)
-    order = np.argsort(length, kind="stable")
-    parts = [order[start : start + TOGETHER] for start in range(0, len(order), TOGETHER)]
-    answers = [predict({"tokens": tokens[part, : length[part].max()]})["probabilities"] for part in parts]
-    found = np.empty((len(tokens), answers[0].shape[1]))
-    found[order] = np.concatenate(answers)
-    return found
-
-
 def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
     """Accuracy, log loss and calibration; precision and recall by label."""
-    found = scores.classification(rows["label"], _asked(predict, rows["tokens"]), labels)
+    found = scores.classification(rows["label"], by_length(predict, rows["tokens"]), labels)
     length = (rows["tokens"] != PADDING).sum(1)
     return replace(found, arrays={**found.arrays, "length": length})
 

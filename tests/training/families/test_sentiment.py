@@ -12,7 +12,7 @@ from rich.console import Console
 
 from service import text
 from service.text import UNKNOWN, Tokenizer
-from training import export
+from training import export, loop
 from training.__main__ import main
 from training.families import sentiment
 from training.families.sentiment import Config
@@ -125,7 +125,17 @@ def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run)
         (tmp_path / "own" / "train" / "unsup" / f"{number:03}.txt").write_text(row["text"])
     config = Config(**SMALL | {"pretrain": "teacher"})
     data = sentiment.data(config, Sources(tmp_path / "own", None, None, Console(quiet=True)))
-    taught = sentiment.pretrain(config, data, run)
+    fitted = []
+
+    def fit(config, data, run):
+        fitted.append((config.pretrain, len(data.train["tokens"]), run.folder.name))
+        return loop.fit(sentiment, config, data, run)
+
+    taught = sentiment.pretrain(config, data, run, fit)
+    assert fitted == [("vectors", len(data.train["tokens"]), "teacher")]
+    assert set(run.spent()) == {"vectors", "taught"}
+    sentiment.pretrain(config, data, run, fit)
+    assert len(fitted) == 1  # a resumed run has its opinion already
     assert taught.source.rows["unlabelled"] == 80
     assert len(taught.train["tokens"]) == len(data.train["tokens"]) + 80
     target = taught.train["target"][-80:]
@@ -136,12 +146,12 @@ def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run)
 
 
 def test_without_pretraining_nothing_is_given(data, run):
-    assert sentiment.pretrain(Config(**SMALL | {"pretrain": "none"}), data, run) is data
+    assert sentiment.pretrain(Config(**SMALL | {"pretrain": "none"}), data, run, None) is data
 
 
 def test_word_vectors_are_where_the_network_starts(data, run):
     config = Config(**SMALL | {"pretrain": "vectors"})
-    given = sentiment.pretrain(config, data, run)
+    given = sentiment.pretrain(config, data, run, None)
     network = sentiment.network(config, given)
     vectors = torch.from_numpy(given.given["vectors"])
     assert torch.nn.functional.cosine_similarity(network.embedding.weight[1:], vectors[1:]).min() > 0.999
