@@ -42,7 +42,7 @@ name = "digits"
 gate = "accuracy"
 tolerance = 0.01
 SUITS = {
-    "residual": {"epochs": 62, "learning_rate": 0.01, "dropout": 0.4, "focus": 0.35},
+    "residual": {"epochs": 29, "learning_rate": 0.01, "dropout": 0.4, "focus": 0.35},
     "book": {"epochs": 13, "learning_rate": 0.003, "dropout": 0.2, "focus": 1.0},
     "deep": {"epochs": 14, "learning_rate": 0.005, "dropout": 0.2, "focus": 1.0},
     "dense": {"epochs": 14, "learning_rate": 0.002, "dropout": 0.2, "focus": 1.0},
