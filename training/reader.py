@@ -70,10 +70,9 @@ class Reader(nn.Module):
         with torch.no_grad():
             self.embedding.weight.copy_(vectors * (SPREAD / vectors[UNKNOWN:].std()))
 
-    def forward(self, tokens: Tensor, moved: Tensor | None = None) -> Tensor:
-        """Scores (batch, classes); `moved` (batch, time, size) is added to the word vectors."""
-        embedded = self.embedding(tokens)
-        states, steps = self.states(embedded if moved is None else embedded + moved, lengths(tokens))
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Scores (batch, classes)."""
+        states, steps = self.states(self.embedding(tokens), lengths(tokens))
         scored: Tensor = self.output(self.dropout(self.read(states, steps)))
         return scored
 

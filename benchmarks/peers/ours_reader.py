@@ -30,6 +30,7 @@ config = Config(
     units=32,
     size=64,
     readout="last",
+    conv=0,
     limit=tokens.shape[1],
     pretrain="none",
     epochs=1,

@@ -38,14 +38,14 @@ SHARES = {
     "word_dropout": (0, 1),
 }
 BOUNDS = {**RECIPE_BOUNDS, **SHARES, "units": (1, 2048), "layers": (1, 8), "conv": (0, 8), "size": (1, 1024),
-          "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "adversarial": (0, 100)}  # fmt: skip
+          "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "rounds": (1, 9)}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
-    "LSTM": {"cell": "lstm"},
-    "GRU": {"cell": "gru"},
-    "plain RNN": {"cell": "rnn"},
     "LSTM behind a convolution": {"cell": "lstm", "conv": 2},
     "GRU behind a convolution": {"cell": "gru", "conv": 2},
     "plain RNN behind a convolution": {"cell": "rnn", "conv": 2},
+    "LSTM alone": {"cell": "lstm", "conv": 0},
+    "GRU alone": {"cell": "gru", "conv": 0},
+    "plain RNN alone": {"cell": "rnn", "conv": 0},
 }
 """What `compare` trains beside each other."""
 FEWEST = 5
@@ -63,9 +63,9 @@ class Config:
     # Recurrent layers.
     layers: int = 1
     # Units of each recurrent layer and direction.
-    units: int = 64
+    units: int = 96
     # Stride of a convolution that shortens the text before the recurrent layers; 0 for none.
-    conv: int = 0
+    conv: int = 2
     # What is read out of the recurrent states: the last one, or their mean and maximum.
     readout: Literal["pooled", "last"] = "pooled"
     # Numbers in a word's vector.
@@ -76,12 +76,14 @@ class Config:
     limit: int = 400
     # What training starts from: nothing, word vectors of the source's texts, or also a teacher for its unlabelled ones.
     pretrain: Literal["none", "vectors", "teacher"] = "teacher"
+    # How often a reader teaches the next one.
+    rounds: int = 2
     # Passes over the training rows.
-    epochs: int = 4
+    epochs: int = 6
     # Rows in one step.
-    batch_size: int = 64
+    batch_size: int = 128
     # Peak rate of AdamW.
-    learning_rate: float = 0.003
+    learning_rate: float = 0.004
     # Decoupled weight decay (Loshchilov and Hutter 2019), not on biases and word vectors.
     weight_decay: float = 0.05
     # How the rate changes.
@@ -93,12 +95,10 @@ class Config:
     # Keep a moving average of the weights instead of the last ones.
     average: bool = True
     # Share of the words taken for unknown in a step.
-    word_dropout: float = 0.3
+    word_dropout: float = 0.2
     # Share of the features left out in a step.
     dropout: float = 0.3
-    # How far word vectors are moved against the answer in a second look at each row (Miyato et al. 2017); 0 for no second look.
-    adversarial: float = 0.0
-    # Share of the target spread over all labels.
+    # Share of a label's target spread over all labels; a teacher's answers are taken as they are.
     label_smoothing: float = 0.1
     # Arithmetic of the matrix products while training; the graph is float32.
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -144,7 +144,7 @@ def data(config: Config, origin: Sources) -> Data:
         "unlabelled": len(unlabelled),
     }
     return Data(
-        train=_training_rows(documents.labelled, np.eye(len(corpus.labels))[train.targets], config),
+        train=_training_rows(documents.labelled, _smoothed(train.targets, len(corpus.labels), config.label_smoothing), config),
         validation=_raw(validation),
         test=_raw(test),
         source=corpus.source({key: count for key, count in rows.items() if count}),
@@ -155,6 +155,12 @@ def data(config: Config, origin: Sources) -> Data:
         ragged=Ragged("length", ("tokens",)),
         unlabelled=documents,
     )
+
+
+def _smoothed(targets: NDArray[np.int64], classes: int, smoothing: float) -> NDArray[np.float64]:
+    """(rows, classes): each row's label, and the same small share of every label."""
+    shares: NDArray[np.float64] = np.eye(classes)[targets] * (1 - smoothing) + smoothing / classes
+    return shares
 
 
 def _raw(part: texts.Labelled) -> Arrays:
@@ -186,20 +192,23 @@ def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:
 
 
 def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:
-    """Word vectors of all the training texts, and two teachers' opinion of those without a label."""
+    """Word vectors of all the training texts; then, round by round, teachers' opinion of the texts without a label."""
     documents: texts.Documents = data.unlabelled
     if config.pretrain == "none":
         return data
     given = replace(data, given=run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)}))
     if config.pretrain == "vectors" or not documents.unlabelled:
         return given
+    linear = run.kept("linear", lambda: _linear(data))
+    taught = given
+    for turn in range(1, config.rounds + 1):
 
-    def taught() -> Arrays:
-        teacher = fit(replace(config, pretrain="vectors"), given, run.part("teacher"))
-        return {"target": _taught(config, given, teacher)}
+        def opinion(turn: int = turn, taught: Data = taught) -> Arrays:
+            return {"target": _opinion(data, cast(Reader, fit(config, taught, run.part(f"teacher-{turn}"))), linear)}
 
-    more = _training_rows(documents.unlabelled, run.kept("taught", taught)["target"], config)
-    return replace(given, train={key: np.concatenate([array, more[key]]) for key, array in data.train.items()})
+        more = _training_rows(documents.unlabelled, run.kept(f"taught-{turn}", opinion)["target"], config)
+        taught = replace(given, train={key: np.concatenate([array, more[key]]) for key, array in data.train.items()})
+    return taught
 
 
 def _vectors(config: Config, data: Data, run: Keeper) -> NDArray[np.float32]:
@@ -210,23 +219,31 @@ def _vectors(config: Config, data: Data, run: Keeper) -> NDArray[np.float32]:
         return vectors.train(numbers, data.shape["words"], recipe, advance)
 
 
-def _taught(config: Config, data: Data, teacher: nn.Module) -> NDArray[np.float32]:
-    """What a reader and the n-gram model, both of the labelled rows, think together of the others: (rows, labels) shares.
+def _linear(data: Data) -> Arrays:
+    """The n-gram model's scores (rows, labels) of the validation rows and of those without a label."""
+    documents: texts.Documents = data.unlabelled
+    model = ngrams.fit(documents.labelled, data.train["target"].argmax(1), data.shape["classes"])
+    return {"validation": model.scores(_whole(data.validation, data)), "unlabelled": model.scores(documents.unlabelled)}
+
+
+def _whole(split: Arrays, data: Data) -> list[NDArray[np.int32]]:
+    """A raw split in the vocabulary's numbers, not cut."""
+    tokenizer = replace(Tokenizer.load(data.files[text.FILE]), limit=1 << 30)
+    return [tokenizer.encode(one).ids for one in split["text"]]
+
+
+def _opinion(data: Data, reader: Reader, linear: Arrays) -> NDArray[np.float32]:
+    """What a reader and the n-gram model think together of the texts without a label: (rows, labels) shares.
 
     Their scores are added with the weights that suit the validation rows (a product of experts, Hinton 2002): one knows what
-    words mean and the other which runs of words there are, so they err on different texts.
+    words mean and the other which runs of words there are, so they err on different texts. To learn from such answers is
+    self-training (Scudder 1965) and distillation (Hinton et al. 2015).
     """
     documents: texts.Documents = data.unlabelled
-    known = rows(data.validation, data.files)
-    whole = replace(Tokenizer.load(data.files[text.FILE]), limit=1 << 30)
-    linear = ngrams.fit(documents.labelled, data.train["target"].argmax(1), data.shape["classes"])
-    reader = cast(Reader, teacher)
-    unlabelled = _training_rows(documents.unlabelled, np.empty(len(documents.unlabelled)), config)["tokens"]
-    weights = scores.mixture(
-        known["label"],
-        [log_shares(reader, known["tokens"]), linear.scores([whole.encode(one).ids for one in data.validation["text"]])],
-    )
-    return scores.mixed([log_shares(reader, unlabelled), linear.scores(documents.unlabelled)], weights).astype(np.float32)
+    known, limit = rows(data.validation, data.files), data.shape["limit"]
+    unlabelled = _padded([text.cut(one, limit, limit // 3) for one in documents.unlabelled], limit)
+    weights = scores.mixture(known["label"], [log_shares(reader, known["tokens"]), linear["validation"]])
+    return scores.mixed([log_shares(reader, unlabelled), linear["unlabelled"]], weights).astype(np.float32)
 
 
 def network(config: Config, data: Data) -> nn.Module:
@@ -260,22 +277,12 @@ def sample(config: Config) -> tuple[nn.Module, Tensor]:
 
 
 def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
-    """Cross-entropy of each row, words left out where wanted; a second time with word vectors moved against the answer."""
+    """Cross-entropy of each row, words left out where wanted."""
     tokens, target = batch["tokens"], batch["target"]
     if config.word_dropout:
         dropped = (torch.rand(tokens.shape, device=tokens.device) < config.word_dropout) & (tokens != PADDING)
         tokens = torch.where(dropped, UNKNOWN, tokens)
-    if not config.adversarial:
-        return _losses(network(tokens), target, config)
-    still = torch.zeros(*tokens.shape, config.size, device=tokens.device, requires_grad=True)
-    losses = _losses(network(tokens, still), target, config)
-    (gradient,) = torch.autograd.grad(losses.sum(), still, retain_graph=True)
-    norm = gradient.pow(2).sum((1, 2), keepdim=True).sqrt().clamp(min=1e-12)
-    return losses + _losses(network(tokens, config.adversarial * gradient / norm), target, config)
-
-
-def _losses(logits: Tensor, target: Tensor, config: Config) -> Tensor:
-    return F.cross_entropy(logits.float(), target, label_smoothing=config.label_smoothing, reduction="none")
+    return F.cross_entropy(network(tokens).float(), target, reduction="none")
 
 
 def export(network: nn.Module, data: Data, config: Config) -> Export:
@@ -305,8 +312,7 @@ def baselines(data: Data) -> dict[str, dict[str, float]]:
     documents: texts.Documents = data.unlabelled
     train, test = data.train["target"][: len(documents.labelled)].argmax(1), data.test["label"]
     model = ngrams.fit(documents.labelled, train, len(data.labels))
-    tokenizer = replace(Tokenizer.load(data.files[text.FILE]), limit=1 << 30)
-    answers = model.scores([tokenizer.encode(one).ids for one in data.test["text"]]).argmax(1)
+    answers = model.scores(_whole(data.test, data)).argmax(1)
     return {
         "commonest label": {"accuracy": float((test == np.bincount(train).argmax()).mean())},
         "linear model on 1-3-grams": {"accuracy": float((answers == test).mean())},
@@ -316,12 +322,13 @@ def baselines(data: Data) -> dict[str, dict[str, float]]:
 def statistics(data: Data) -> dict[str, Any]:
     """Of the training rows, to compare what comes in with: deciles of length, unknown words, the share of each label."""
     labelled = len(data.unlabelled.labelled)
-    length, target = data.train["length"][:labelled], data.train["target"][:labelled]
+    length, target = data.train["length"][:labelled], data.train["target"][:labelled].argmax(1)
+    shares = np.bincount(target, minlength=len(data.labels)) / labelled
     known = data.train["tokens"][:labelled]
     return {
         "token_deciles": np.quantile(length, np.linspace(0, 1, 11)).round(1).tolist(),
         "unknown_share": round(float((known == UNKNOWN).sum() / length.sum()), 5),
-        "label_shares": dict(zip(data.labels, target.mean(0).round(5).tolist(), strict=True)),
+        "label_shares": dict(zip(data.labels, shares.round(5).tolist(), strict=True)),
     }
 
 

@@ -23,9 +23,8 @@ from training.sources import Sources
 SMALL = {"units": 8, "size": 8, "limit": 30, "batch_size": 16, "epochs": 2, "precision": "float32"}
 VARIANTS = [
     {"cell": "lstm"},
-    {"cell": "gru", "layers": 2},
-    {"cell": "rnn", "bidirectional": False},
-    {"cell": "lstm", "conv": 2},
+    {"cell": "gru", "layers": 2, "conv": 0},
+    {"cell": "rnn", "bidirectional": False, "conv": 0},
     {"cell": "lstm", "readout": "last"},
 ]
 GOOD, BAD = ("superb", "lovely", "brilliant", "moving"), ("boring", "awful", "dull", "clumsy")
@@ -128,14 +127,15 @@ def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run)
     fitted = []
 
     def fit(config, data, run):
-        fitted.append((config.pretrain, len(data.train["tokens"]), run.folder.name))
+        fitted.append((len(data.train["tokens"]), run.folder.name))
         return loop.fit(sentiment, config, data, run)
 
     taught = sentiment.pretrain(config, data, run, fit)
-    assert fitted == [("vectors", len(data.train["tokens"]), "teacher")]
-    assert set(run.spent()) == {"vectors", "taught"}
+    labelled = len(data.train["tokens"])
+    assert fitted == [(labelled, "teacher-1"), (labelled + 80, "teacher-2")]
+    assert set(run.spent()) == {"vectors", "linear", "taught-1", "taught-2"}
     sentiment.pretrain(config, data, run, fit)
-    assert len(fitted) == 1  # a resumed run has its opinion already
+    assert len(fitted) == 2  # a resumed run has its opinions already
     assert taught.source.rows["unlabelled"] == 80
     assert len(taught.train["tokens"]) == len(data.train["tokens"]) + 80
     target = taught.train["target"][-80:]
