@@ -13,6 +13,8 @@ from statistics import median
 REPEATS = 3
 ENOUGH_S = 0.05
 """No point of the curve is measured longer than this."""
+LONG_S = 0.02
+"""What takes longer leaves the event loop in any case: larger batches of that length are not timed."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ def measure(
     Batches of more than `max_padded` rows times length are never made, and so not timed; one row of any length is.
     """
     sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch] + [max_batch]
-    points = {
-        (rows, length): _time(run, rows, length)
-        for length in lengths
-        for rows in sizes
-        if rows == 1 or rows * length <= max_padded
-    }
+    points: dict[tuple[int, int], float] = {}
+    for length in lengths:
+        for rows in sizes:
+            if rows > 1 and rows * length > max_padded:
+                break
+            points[rows, length] = _time(run, rows, length)
+            if points[rows, length] > LONG_S:
+                break
     return Cost(points)
 
 

@@ -23,6 +23,7 @@ def folder(tmp_path):
     shutil.copy(ROOT / "service/web/seven.png", tmp_path / "service/web")
     shutil.copy(ROOT / "service/web/seven.png", tmp_path / "one.png")
     Image.open(tmp_path / "one.png").convert("L").save(tmp_path / "two.jpg")
+    (tmp_path / "review.txt").write_text("Warm, funny and beautifully acted: a superb film.")
     return tmp_path
 
 
@@ -34,7 +35,8 @@ def test_every_curl_command_answers(start, folder):
     for command in commands:
         words = shlex.split(command.replace("localhost:8000", server.url.removeprefix("http://")).replace("<base64>", SEVEN))
         answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
-        assert all(one["label"] == "7" for one in answer["predictions"]), command
+        expected = "positive" if "/v1/sentiment" in command else "7"
+        assert all(one["label"] == expected for one in answer["predictions"]), command
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")

@@ -46,8 +46,18 @@ def train(
 ) -> NDArray[np.float32]:
     """Vectors (words, size) of the numbers below `words` in `numbers`; 0 separates texts and has no vector.
 
-    `advance(tokens)` is told of progress: `epochs * len(numbers)` in all.
+    `advance(tokens)` is told of progress: `epochs * len(numbers)` in all. It runs on one thread: its steps are so short that
+    two would wait for each other.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _trained(numbers, words, recipe, advance)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _trained(numbers: NDArray[np.int32], words: int, recipe: Recipe, advance: Callable[[int], None]) -> NDArray[np.float32]:
     random = torch.Generator().manual_seed(recipe.seed)
     counts = torch.from_numpy(np.bincount(numbers, minlength=words)).double()
     counts[0] = 0

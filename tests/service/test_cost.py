@@ -1,5 +1,6 @@
 """What a batch costs."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -31,6 +32,12 @@ def test_powers_of_two_and_the_largest_batch_are_measured():
 def test_batches_that_are_never_made_are_not_timed():
     curve = cost.measure(lambda rows, length: None, 4, lengths=(1, 10, 100), max_padded=20)
     assert set(curve.points) == {(1, 1), (2, 1), (4, 1), (1, 10), (2, 10), (1, 100)}
+
+
+def test_a_start_is_not_spent_on_batches_that_are_long_anyway():
+    curve = cost.measure(lambda rows, length: time.sleep(0.001 * rows * length), 64, lengths=(1, 10))
+    assert max(rows for rows, length in curve.points if length == 10) <= 4
+    assert curve(64, 10) == float("inf")
 
 
 def test_the_curve_can_be_shown():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from training import layers
-from training.families import classifier
+from training.families import classifier, sentiment
 from training.families.classifier import SUITS, Config
 
 
@@ -78,3 +78,13 @@ def test_looking_leaves_no_hook_behind():
     network, row = classifier.sample(Config(architecture="book"))
     layers.layers(network, row)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("variant", [*sentiment.VARIANTS.values(), {"layers": 2, "bidirectional": False}], ids=str)
+def test_the_table_of_a_reader_is_right_too(variant):
+    network, row = sentiment.sample(sentiment.Config(**variant))
+    found = layers.layers(network, row)
+    assert sum(layer.parameters for layer in found) == sum(weight.numel() for weight in network.parameters())
+    for layer in found:
+        count = layer.count.replace("·", "*").replace("²", "**2")
+        assert eval(count or "0") == layer.parameters, layer
