@@ -19,6 +19,8 @@ from training.room import Predict
 
 SPREAD = 0.5
 """Standard deviation of the word vectors at the start."""
+SHARPNESS = 100.0
+"""Of the place of a maximum: steps that are 0.01 below it have a third of its share."""
 TOGETHER = 256
 """Rows of like length that are asked together."""
 
@@ -135,10 +137,16 @@ class Deployed(nn.Module):
             return change @ weight.T
         place = torch.arange(states.shape[1], device=states.device)[None, :, None]
         stays = torch.where(forward, steps[:, None, None] - place, place + 1) / steps[:, None, None]
-        top = torch.where(within, states, -1.0).argmax(1)[:, None, :]
-        reaches = torch.where(forward, top - place, place - top) >= 0
+        # where the maximum stands, shared by steps as good as equal: else the last bit of a state would decide
+        masked = torch.where(within, states, -1.0)
+        top = masked.amax(1, keepdim=True)
+        stands = torch.where(within, ((masked - top) * SHARPNESS).exp(), 0.0)
+        stands = stands / stands.sum(1, keepdim=True)
+        before = stands.cumsum(1)
+        reaches = torch.where(forward, 1 - before + stands, before)
+        left_over = (top - (stands * states).sum(1, keepdim=True)) * stands
         mean, highest = weight.chunk(2, 1)
-        return (change * stays) @ mean.T + (change * reaches) @ highest.T
+        return (change * stays) @ mean.T + (change * reaches + left_over) @ highest.T
 
     def _by_token(self, parts: Tensor, length: Tensor, time: int) -> Tensor:
         """(batch, steps, labels) -> (batch, time, labels): a step's part shared evenly by the tokens that it strides over."""

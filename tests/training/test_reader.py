@@ -96,3 +96,13 @@ def test_rows_asked_by_length_come_back_in_their_order(monkeypatch):
 
     assert reader.by_length(predict, tokens)[:, 0].tolist() == [5, 1, 2, 7, 9]
     assert widths == [1, 3, 3]
+
+
+def test_the_last_bit_of_a_state_does_not_decide_where_a_maximum_stands():
+    module = deployed({"cell": "lstm"})
+    states = torch.rand(1, 6, 10) * 0.5
+    states[:, 1] = states[:, 4] = 0.9  # the maximum, twice
+    nudged = states.clone()
+    nudged[:, 4] += 1e-7
+    steps = torch.tensor([6])
+    assert (module._by_step(states, steps) - module._by_step(nudged, steps)).abs().max() < 1e-4
