@@ -34,15 +34,17 @@ def curves(history: Sequence[dict[str, float]], score: str, path: Path) -> Path:
     for key, colour, name in (("train_loss", SECOND, "training loss"), ("log_loss", ACCENT, "validation log loss")):
         if key in history[0]:
             left.plot(epochs, [row[key] for row in history], color=colour, marker=".", label=name)
-    left.set(xlabel="epoch", title="Loss", yscale="log")
+    left.set(xlabel="epoch", yscale="log")
+    left.set_title("Loss", fontsize=10)
     left.legend(frameon=False, fontsize=8)
     values = np.array([row[score] for row in history])
     share = bool((values >= 0).all() and (values < 1).all())  # of a share near 1 the interesting part is what is missing
     shown = 1 - values if share else values
     right.plot(epochs, shown, color=ACCENT, marker=".")
     name = score.replace("_", " ")
-    right.set(xlabel="epoch", title=f"Validation: {'1 − ' if share else ''}{name} (last {name} {values[-1]:.4f})")
-    if share:
+    right.set(xlabel="epoch")
+    right.set_title(f"Validation: {'1 − ' if share else ''}{name}, {name} {values[-1]:.4f} at the end", fontsize=10)
+    if share and shown.max() > 3 * shown.min() > 0:
         right.set_yscale("log")
     for axes in (left, right):
         _bare(axes)
