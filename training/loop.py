@@ -78,9 +78,7 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             batches = _batches(
                 train, _grouped(order, train, data.ragged, min(config.batch_size, rows)), data.ragged, fabric.device
             )
-            loss = _epoch(
-                lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config.clip), batches, advance
-            )
+            loss = _epoch(lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config), batches, advance)
             predict = predict_with(room, state.best, data, config, fabric.device)
             scores = room.evaluate(predict, validation, data.labels)
             row = {
@@ -173,12 +171,12 @@ def _batches(train: Batch, groups: list[Tensor], ragged: Ragged | None, device: 
 def _epoch(
     losses_of: Callable[[Batch], Tensor],
     fabric: Fabric,
-    moving: tuple[_State, Any, float | None],
+    moving: tuple[_State, Any, Recipe],
     batches: Iterator[tuple[Tensor, Batch]],
     advance: Callable[[int, str], None],
 ) -> float:
     """One pass; the mean loss. Raises TrainingError when the loss is no number any more."""
-    state, optimizer, clip = moving
+    state, optimizer, config = moving
     state.network.train()
     total, steps = torch.zeros((), device=fabric.device), 0
     for index, batch in batches:
@@ -186,17 +184,21 @@ def _epoch(
         losses = losses_of(batch)
         loss = losses.mean()
         fabric.backward(loss)
-        if clip is not None:
-            nn.utils.clip_grad_norm_(state.network.parameters(), clip)
+        if config.clip is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
         optimizer.step()
         state.scheduler.step()
-        state.averaged.update_parameters(state.network)
-        state.row_losses[index] = torch.lerp(state.row_losses[index], losses.detach().float().cpu(), 0.5)
+        if config.average:
+            state.averaged.update_parameters(state.network)
+        if config.focus < 1:
+            state.row_losses[index] = torch.lerp(state.row_losses[index], losses.detach().float().cpu(), 0.5)
         total += loss.detach()
         steps += 1
         if steps % CHECK_EVERY == 0:
             _check(total.item(), state)
             advance(CHECK_EVERY, f"loss {total.item() / steps:.4f}")
+    if not config.average:
+        state.averaged.update_parameters(state.network)  # whose decay is 0: the last weights
     _check(total.item(), state)
     advance(steps % CHECK_EVERY, f"loss {total.item() / steps:.4f}")
     return total.item() / steps

@@ -41,11 +41,11 @@ BOUNDS = {**RECIPE_BOUNDS, **SHARES, "units": (1, 2048), "layers": (1, 8), "conv
           "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "rounds": (1, 9)}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "LSTM behind a convolution": {"cell": "lstm", "conv": 2},
-    "GRU behind a convolution": {"cell": "gru", "conv": 2},
-    "plain RNN behind a convolution": {"cell": "rnn", "conv": 2},
+    "GRU behind a convolution": {"cell": "gru", "conv": 2, "precision": None},
+    "plain RNN behind a convolution": {"cell": "rnn", "conv": 2, "precision": None},
     "LSTM alone": {"cell": "lstm", "conv": 0},
-    "GRU alone": {"cell": "gru", "conv": 0},
-    "plain RNN alone": {"cell": "rnn", "conv": 0},
+    "GRU alone": {"cell": "gru", "conv": 0, "precision": None},
+    "plain RNN alone": {"cell": "rnn", "conv": 0, "precision": None},
 }
 """What `compare` trains beside each other."""
 FEWEST = 5
@@ -100,8 +100,8 @@ class Config:
     dropout: float = 0.3
     # Share of a label's target spread over all labels; a teacher's answers are taken as they are.
     label_smoothing: float = 0.1
-    # Arithmetic of the matrix products while training; the graph is float32.
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    # Arithmetic of the matrix products while training; the cell's own where none is given. The graph is float32.
+    precision: Literal["bfloat16", "float32"] | None = None
     # Your table's column of texts.
     text_column: str = "text"
     # Your table's column of labels.
@@ -114,7 +114,9 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises TrainingError on a field out of bounds."""
+        """What suits the cell, where nothing was given. Raises TrainingError on a field out of bounds."""
+        if self.precision is None:  # on a CPU, PyTorch has a fused LSTM for bfloat16, and no other cell
+            object.__setattr__(self, "precision", "bfloat16" if self.cell == "lstm" else "float32")
         check(self, BOUNDS)
 
 

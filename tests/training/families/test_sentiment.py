@@ -241,3 +241,9 @@ def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
         main(["train", "sentiment", "--data", str(own), "--name", "own", *words, "--vocabulary", "40", "--tolerance", "1"]) == 0
     )
     assert place.manifest(2, "own").parent == 1
+
+
+@pytest.mark.parametrize(("cell", "precision"), [("lstm", "bfloat16"), ("gru", "float32"), ("rnn", "float32")])
+def test_the_arithmetic_that_suits_the_cell_is_taken_where_none_is_given(cell, precision):
+    assert Config(cell=cell).precision == precision
+    assert Config(cell=cell, precision="float32").precision == "float32"
