@@ -133,12 +133,11 @@ class Routes:
         body = Body.of(await read_body(request, self._settings), request.headers.get("content-type", "").encode("latin-1"))
         with self._model(family, options.model, options.version).lease() as model:
             begun = time.perf_counter()
-            items = await self._items(verb, body, model)
+            items, long = await self._items(verb, body, model)
             decode_s = time.perf_counter() - begun
             rows, timing = await model.predict([item.arrays for item in items], verb.predict, self._wait(request))
-            predictions = [
-                verb.postprocess(row, item.about, model.assets, options) for row, item in zip(rows, items, strict=True)
-            ]
+            told = (verb, model, options, rows, items)
+            predictions = await asyncio.to_thread(self._said, *told) if long else self._said(*told)
         content = {"model": model.name, "version": model.version, "predictions": predictions}
         return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
 
@@ -149,14 +148,19 @@ class Routes:
             raise InvalidInput(f"Model {shown(name)} is of the family '{chosen.manifest.family}'; expected '{family}'.")
         return self._registry.get(chosen.name, version)
 
-    async def _items(self, verb: Verb, body: Body, model: Model) -> list[Item]:
-        """The body's inputs, prepared; in a thread when that is long."""
+    async def _items(self, verb: Verb, body: Body, model: Model) -> tuple[list[Item], bool]:
+        """The body's inputs, prepared, and whether that was long; in a thread when it is."""
         if len(body.data) > SHORT_WORK:
-            return await asyncio.to_thread(self._prepare, verb, body, model)
+            return await asyncio.to_thread(self._prepare, verb, body, model), True
         inputs = verb.reader.read(body, verb.Request, self._settings)
         if sum(verb.reader.work(one, self._settings) for one in inputs) > SHORT_WORK:
-            return await asyncio.to_thread(self._preprocess, verb, inputs, model)
-        return self._preprocess(verb, inputs, model)
+            return await asyncio.to_thread(self._preprocess, verb, inputs, model), True
+        return self._preprocess(verb, inputs, model), False
+
+    @staticmethod
+    def _said(verb: Verb, model: Model, options: Any, rows: list[Arrays], items: list[Item]) -> list[dict[str, Any]]:
+        """The answers as predictions."""
+        return [verb.postprocess(row, item.about, model.assets, options) for row, item in zip(rows, items, strict=True)]
 
     def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Item]:
         inputs = verb.reader.read(body, verb.Request, self._settings)

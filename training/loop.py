@@ -91,7 +91,8 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             state.history.append(row)
             run.record(row, _save(state))
     network = state.best.to("cpu").eval()
-    _settle_norms(room.export(network, data, config), data.train)
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        _settle_norms(room.export(network, data, config), data.train)
     return network
 
 
@@ -236,8 +237,6 @@ def _settle_norms(export: Export, rows: Arrays) -> None:
     Cumulative over the first rows (Izmailov et al. 2018 do so for averaged weights); everything else stays as it is.
     """
     norms = [module for module in export.module.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative

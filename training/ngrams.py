@@ -32,7 +32,7 @@ class Linear:
         return found
 
 
-def fit(documents: Sequence[Document], targets: NDArray[np.int64], classes: int, regularisation: float = 1.0) -> Linear:
+def fit(documents: Sequence[Document], targets: NDArray[np.int64], classes: int) -> Linear:
     """One class against the others, each in turn; of two classes the second alone."""
     rows = _matrix(documents)
     weights = np.zeros((rows.shape[1], classes), np.float32)
@@ -40,7 +40,7 @@ def fit(documents: Sequence[Document], targets: NDArray[np.int64], classes: int,
     for one in range(classes) if classes > 2 else (1,):
         inside = targets == one
         ratio = _log_ratio(rows[inside].sum(0)) - _log_ratio(rows[~inside].sum(0))
-        model = LogisticRegression(C=regularisation, solver="liblinear", dual=True, tol=0.01, max_iter=1000, random_state=0)
+        model = LogisticRegression(solver="liblinear", dual=True, tol=0.01, max_iter=1000, random_state=0)
         model.fit(rows.multiply(ratio[None, :]).tocsr(), inside)
         weights[:, one] = model.coef_[0] * ratio
         bias[one] = model.intercept_[0]

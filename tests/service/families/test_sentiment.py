@@ -1,10 +1,12 @@
 """The room of texts: its parts, and `POST /v1/sentiment` over a model whose answers can be worked out in the head."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 
+from service import text
 from service.families import sentiment
 from service.families.sentiment import Options, Read
 from service.manifest import Manifest
@@ -177,3 +179,14 @@ async def test_a_tensor_longer_than_the_model_reads_is_refused(client):
     answer = await client.post("/v2/models/words/infer", json={"inputs": [tensor]})
     assert answer.status_code == 400
     assert "at most 12" in answer.json()["error"]
+
+
+async def test_long_texts_are_read_and_explained_off_the_event_loop(client, monkeypatch):
+    threads = []
+    spans = text.spans
+    monkeypatch.setattr(text, "spans", lambda written: (threads.append(threading.current_thread()), spans(written))[1])
+    for written in ("superb", "superb film " * 5_000):
+        await ask(client, written, explain="true")
+    short, long = threads
+    assert short is threading.main_thread()
+    assert long is not threading.main_thread()
