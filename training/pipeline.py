@@ -105,7 +105,7 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
     job.run.finish({"scores": found.values, "parity": exported.parity, "published": folder, "refused": verdict.refusal})
-    _report(console, draft, job.run, pictures)
+    _report(job, draft, pictures)
     if verdict.refusal:
         console.print(f"the gate refuses: {verdict.refusal}", style="yellow", **_AS_IT_IS)
     if folder:
@@ -291,11 +291,14 @@ def _publish(job: Job, draft: Manifest, files: dict[str, bytes]) -> Path:
     return publish.publish(job.settings.models_dir, draft.name, files, numbered)
 
 
-def _report(console: Console, draft: Manifest, run: Run, pictures: list[Path]) -> None:
+def _report(job: Job, draft: Manifest, pictures: list[Path]) -> None:
+    console, run, tolerance = job.run.console, job.run, job.room.tolerance
     values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
     console.print(f"test, ONNX graph  {values}", highlight=False)
     for baseline, reached in draft.baselines.items():
         console.print(f"  beside it: {baseline} {draft.gate} {reached[draft.gate]:.4f}", highlight=False)
+        if reached[draft.gate] > draft.scores[draft.gate] + tolerance:
+            console.print(f"  the {baseline} is better: this network wants more rows, or more --epochs", style="yellow")
     console.print(
         f"{draft.training.parameters:,} parameters, trained {draft.training.seconds:.0f} s; "
         f"ONNX differs from PyTorch by at most {draft.golden.parity:.2g}"

@@ -7,14 +7,13 @@ import csv
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service import text
 from service.manifest import Source
 from training.room import Sources, TrainingError
 from training.sources import fingerprint
@@ -42,31 +41,6 @@ class Labelled:
         return Labelled([self.texts[row] for row in index], self.targets[index])
 
 
-class Lexicon:
-    """Numbers for words as they come: what texts are held in until the vocabulary is known."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
-
-    def numbers(self, written: str) -> NDArray[np.int32]:
-        """A text in numbers, new words getting new ones."""
-        known = self._numbers
-        return np.array([known.setdefault(text.normal(token), len(known)) for token in text.tokens(written)], np.int32)
-
-    def commonest(self, documents: Iterable[NDArray[np.int32]], most: int, least: int) -> tuple[str, ...]:
-        """The `most` commonest words that come up `least` times or more, commonest first, ties by the alphabet."""
-        counts = np.bincount(np.concatenate(list(documents)), minlength=len(self._numbers))
-        common = sorted((-int(counts[number]), word) for word, number in self._numbers.items() if counts[number] >= least)
-        return tuple(word for _, word in common[:most])
-
-    def renumbering(self, words: Iterable[str]) -> NDArray[np.int32]:
-        """What to index with a lexicon's number to get the tokenizer's."""
-        numbers = np.full(len(self._numbers), text.UNKNOWN, np.int32)
-        for number, word in enumerate(words, start=text.FIRST_WORD):
-            numbers[self._numbers[word]] = number
-        return numbers
-
-
 @dataclass(frozen=True)
 class Corpus:
     """What a source holds. `test` is None where the source has no split of its own."""
@@ -83,18 +57,6 @@ class Corpus:
     def source(self, rows: dict[str, int]) -> Source:
         """For the manifest."""
         return fingerprint(self.name, self.digest, rows, self.note).model_copy(update={"size_bytes": self.size_bytes})
-
-
-@dataclass(frozen=True)
-class Documents:
-    """The training texts in numbers, whole, those without a label apart."""
-
-    labelled: list[NDArray[np.int32]]
-    unlabelled: list[NDArray[np.int32]]
-
-    def renumbered(self, numbers: NDArray[np.int32]) -> "Documents":
-        """With `numbers[n]` for each number n."""
-        return Documents([numbers[one] for one in self.labelled], [numbers[one] for one in self.unlabelled])
 
 
 def imdb(origin: Sources) -> Corpus:

@@ -143,6 +143,11 @@ def test_a_worse_version_is_refused_and_not_published(trained, train, capsys):
     assert "x:1" in json.loads((trained.run / "summary.json").read_text())["refused"]
 
 
+def test_a_network_that_a_simple_model_beats_by_far_is_told_of(place, train, capsys):
+    assert train(*WORSE) == 0
+    assert "the linear model is better: this network wants more rows" in " ".join(capsys.readouterr().out.split())
+
+
 def test_force_publishes_and_the_manifest_says_so(trained, train):
     assert train(*WORSE, "--force") == 0
     assert trained.manifest(2).parent == 1

@@ -5,11 +5,9 @@ import hashlib
 import io
 import tarfile
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-from service import text
 from training import sources, texts
 from training.room import TrainingError
 from training.sources import PublicData, PublicFile, Sources
@@ -164,27 +162,3 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "reviews.json").write_text("{}")
     with pytest.raises(TrainingError, match=r"neither a \.csv or \.tsv file nor a folder"):
         texts.own(tmp_path / "reviews.json", "", "", 2)
-
-
-# Words
-
-
-def test_a_lexicon_numbers_words_as_the_tokenizer_will():
-    lexicon = texts.Lexicon()
-    documents = [lexicon.numbers(one) for one in ("The film, the FILM!", "A film: boring", "the end")]
-    words = lexicon.commonest(documents, 3, least=1)
-    assert words == ("film", "the", "!")
-    renumbered = lexicon.renumbering(words)[documents[0]]
-    assert renumbered.tolist() == text.Tokenizer(words, 10, 3).encode("The film, the FILM!").ids.tolist() == [3, 2, 3, 2, 4]
-
-
-def test_rare_words_are_left_out():
-    lexicon = texts.Lexicon()
-    assert lexicon.commonest([lexicon.numbers("a a b")], 10, least=2) == ("a",)
-
-
-def test_a_long_text_is_cut_as_the_tokenizer_cuts():
-    numbers = np.arange(2, 12, dtype=np.int32)
-    tokenizer = text.Tokenizer(tuple("abcdefghij"), 6, 2)
-    assert text.cut(numbers, 6, 2).tolist() == tokenizer.encode("a b c d e f g h i j").ids.tolist()
-    assert text.cut(numbers[:0], 6, 2).tolist() == [text.UNKNOWN]

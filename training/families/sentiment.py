@@ -16,15 +16,15 @@ from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service import text
 from service.golden import Arrays
-from service.text import PADDING, UNKNOWN, Tokenizer, cut
+from service.text import PADDING, UNKNOWN, Tokenizer
 from training import ngrams, plots, scores, sources, texts, vectors
-from training.reader import Deployed, Plan, Reader, by_length, log_shares
+from training.documents import Documents, Lexicon, padded, pieces, shortened, training_rows
+from training.reader import Deployed, Plan, Reader, by_length, log_shares, losses
 from training.room import RECIPE_BOUNDS, Batch, Data, Export, Fit, Keeper, Predict, Ragged, Scores, Sources, check
 
 name = "reviews"
@@ -38,7 +38,7 @@ SHARES = {
     "word_dropout": (0, 1),
 }
 BOUNDS = {**RECIPE_BOUNDS, **SHARES, "units": (1, 2048), "layers": (1, 8), "conv": (0, 8), "size": (1, 1024),
-          "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "rounds": (1, 9)}  # fmt: skip
+          "vocabulary": (1, 1_000_000), "limit": (1, 10_000), "rounds": (1, 9), "adversarial": (0, 100)}  # fmt: skip
 VARIANTS: dict[str, dict[str, Any]] = {
     "LSTM behind a convolution": {"cell": "lstm", "conv": 2},
     "GRU behind a convolution": {"cell": "gru", "conv": 2, "precision": None},
@@ -50,6 +50,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """What `compare` trains beside each other."""
 FEWEST = 5
 """Texts of a class."""
+ENOUGH = 10_000
+"""Texts that a network learns from; where there are fewer, pieces of them are judged by the n-gram model."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Config:
     word_dropout: float = 0.2
     # Share of the features left out in a step.
     dropout: float = 0.3
+    # How far a text's word vectors are also moved the worst way (Miyato et al. 2017); 0 for not, else twice the time.
+    adversarial: float = 0.0
     # Share of a label's target spread over all labels; a teacher's answers are taken as they are.
     label_smoothing: float = 0.1
     # Arithmetic of the matrix products while training; the cell's own where none is given. The graph is float32.
@@ -119,6 +123,11 @@ class Config:
             object.__setattr__(self, "precision", "bfloat16" if self.cell == "lstm" else "float32")
         check(self, BOUNDS)
 
+    @property
+    def head(self) -> int:
+        """Tokens kept of a long text's start."""
+        return self.limit // 3
+
 
 def data(config: Config, origin: Sources) -> Data:
     """IMDb's own test split, or a share of the user's texts; validation rows cut from the rest by seed."""
@@ -132,24 +141,18 @@ def data(config: Config, origin: Sources) -> Data:
     train_index, validation_index = sources.split(rest.targets, (config.validation_share,), config.seed)
     train, validation = rest.part(train_index), rest.part(validation_index)
     unlabelled = corpus.unlabelled if config.pretrain != "none" else []
-    lexicon = texts.Lexicon()
-    documents = texts.Documents([lexicon.numbers(one) for one in train.texts], [lexicon.numbers(one) for one in unlabelled])
-    words = lexicon.commonest(
-        [*documents.labelled, *documents.unlabelled], config.vocabulary, least=2 if len(train.texts) < 5_000 else 5
-    )
-    tokenizer = Tokenizer(words, config.limit, config.limit // 3)
+    lexicon = Lexicon()
+    documents = Documents([lexicon.numbers(one) for one in train.texts], [lexicon.numbers(one) for one in unlabelled])
+    words = lexicon.commonest(documents.both, config.vocabulary, least=2 if len(train.texts) < 5_000 else 5)
+    tokenizer = Tokenizer(words, config.limit, config.head)
     documents = documents.renumbered(lexicon.renumbering(words))
-    rows = {
-        "train": len(train.texts),
-        "validation": len(validation.texts),
-        "test": len(test.texts),
-        "unlabelled": len(unlabelled),
-    }
+    split = {"train": train.texts, "validation": validation.texts, "test": test.texts, "unlabelled": unlabelled}
+    targets = _smoothed(train.targets, len(corpus.labels), config.label_smoothing)
     return Data(
-        train=_training_rows(documents.labelled, _smoothed(train.targets, len(corpus.labels), config.label_smoothing), config),
+        train=training_rows(documents.labelled, targets, config.limit, config.head),
         validation=_raw(validation),
         test=_raw(test),
-        source=corpus.source({key: count for key, count in rows.items() if count}),
+        source=corpus.source({name: len(part) for name, part in split.items() if part}),
         shape={"words": tokenizer.size, "classes": len(corpus.labels), "limit": config.limit},
         labels=corpus.labels,
         preparation={"tokens": "words", "limit": config.limit, "head": tokenizer.head},
@@ -169,63 +172,62 @@ def _raw(part: texts.Labelled) -> Arrays:
     return {"text": np.array(part.texts, object), "label": part.targets}
 
 
-def _training_rows(documents: list[NDArray[np.int32]], targets: NDArray[Any], config: Config) -> Arrays:
-    """What `step` gets: numbers cut to the limit and padded, their lengths, and the share of each label that is meant."""
-    kept = [cut(one, config.limit, config.limit // 3) for one in documents]
-    return {
-        "tokens": _padded(kept, config.limit),
-        "length": np.array([len(one) for one in kept], np.int64),
-        "target": targets.astype(np.float32),
-    }
-
-
-def _padded(rows: list[NDArray[np.int32]], width: int) -> NDArray[np.int32]:
-    tokens = np.full((len(rows), width), PADDING, np.int32)
-    for row, numbers in zip(tokens, rows, strict=True):
-        row[: len(numbers)] = numbers
-    return tokens
-
-
 def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:
     """The texts in the numbers of a version's own tokenizer."""
     tokenizer = Tokenizer.load(files[text.FILE])
     encoded = [tokenizer.encode(one).ids for one in split["text"]]
-    return {"tokens": _padded(encoded, tokenizer.limit), "label": split["label"]}
+    return {"tokens": padded(encoded, tokenizer.limit), "label": split["label"]}
 
 
 def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:
-    """Word vectors of all the training texts; then, round by round, teachers' opinion of the texts without a label."""
-    documents: texts.Documents = data.unlabelled
+    """Word vectors of all the training texts; then, round by round, teachers' opinion of the texts without a label.
+
+    Of few texts a network learns nothing but to know each one, and word vectors are noise: pieces of them stand in for the
+    many that are not there, and the n-gram model says what it thinks of those.
+    """
+    documents: Documents = data.unlabelled
+    missing = max(0, ENOUGH - len(documents.both))
     if config.pretrain == "none":
         return data
-    given = replace(data, given=run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)}))
-    if config.pretrain == "vectors" or not documents.unlabelled:
+    given = data
+    if config.pretrain == "vectors" or not missing:
+        given = replace(data, given=run.kept("vectors", lambda: {"vectors": _vectors(config, data, run)}))
+    if config.pretrain == "vectors":
         return given
-    linear = run.kept("linear", lambda: _linear(data))
+    cuttings = pieces(documents.both, missing, config.seed)
+    linear = run.kept("linear", lambda: _linear(data, cuttings))
+    if missing:
+        given = _with(given, cuttings, scores.mixed([linear["pieces"]], np.ones(1)), config)
     taught = given
-    for turn in range(1, config.rounds + 1):
+    for turn in range(1, config.rounds + 1 if documents.unlabelled else 1):
 
         def opinion(turn: int = turn, taught: Data = taught) -> Arrays:
             return {"target": _opinion(data, cast(Reader, fit(config, taught, run.part(f"teacher-{turn}"))), linear)}
 
-        more = _training_rows(documents.unlabelled, run.kept(f"taught-{turn}", opinion)["target"], config)
-        taught = replace(given, train={key: np.concatenate([array, more[key]]) for key, array in data.train.items()})
+        taught = _with(given, documents.unlabelled, run.kept(f"taught-{turn}", opinion)["target"], config)
     return taught
 
 
+def _with(data: Data, documents: list[NDArray[np.int32]], targets: NDArray[np.floating], config: Config) -> Data:
+    """`data` with more rows to train on."""
+    more = training_rows(documents, targets, config.limit, config.head)
+    return replace(data, train={key: np.concatenate([array, more[key]]) for key, array in data.train.items()})
+
+
 def _vectors(config: Config, data: Data, run: Keeper) -> NDArray[np.float32]:
-    documents: texts.Documents = data.unlabelled
+    documents: Documents = data.unlabelled
     recipe = vectors.Recipe(size=config.size, seed=config.seed)
-    numbers = vectors.spread([*documents.labelled, *documents.unlabelled], recipe)
+    numbers = vectors.spread(documents.both, recipe)
     with run.bar("word vectors", recipe.epochs * len(numbers)) as advance:
         return vectors.train(numbers, data.shape["words"], recipe, advance)
 
 
-def _linear(data: Data) -> Arrays:
-    """The n-gram model's scores (rows, labels) of the validation rows and of those without a label."""
-    documents: texts.Documents = data.unlabelled
+def _linear(data: Data, cuttings: list[NDArray[np.int32]]) -> Arrays:
+    """The n-gram model's scores (rows, labels) of the validation rows, of those without a label, and of the pieces."""
+    documents: Documents = data.unlabelled
     model = ngrams.fit(documents.labelled, data.train["target"].argmax(1), data.shape["classes"])
-    return {"validation": model.scores(_whole(data.validation, data)), "unlabelled": model.scores(documents.unlabelled)}
+    asked = {"validation": _whole(data.validation, data), "unlabelled": documents.unlabelled, "pieces": cuttings}
+    return {name: model.scores(rows) for name, rows in asked.items() if rows}
 
 
 def _whole(split: Arrays, data: Data) -> list[NDArray[np.int32]]:
@@ -241,9 +243,9 @@ def _opinion(data: Data, reader: Reader, linear: Arrays) -> NDArray[np.float32]:
     words mean and the other which runs of words there are, so they err on different texts. To learn from such answers is
     self-training (Scudder 1965) and distillation (Hinton et al. 2015).
     """
-    documents: texts.Documents = data.unlabelled
-    known, limit = rows(data.validation, data.files), data.shape["limit"]
-    unlabelled = _padded([text.cut(one, limit, limit // 3) for one in documents.unlabelled], limit)
+    documents: Documents = data.unlabelled
+    known, tokenizer = rows(data.validation, data.files), Tokenizer.load(data.files[text.FILE])
+    unlabelled = shortened(documents.unlabelled, tokenizer.limit, tokenizer.head)
     weights = scores.mixture(known["label"], [log_shares(reader, known["tokens"]), linear["validation"]])
     return scores.mixed([log_shares(reader, unlabelled), linear["unlabelled"]], weights).astype(np.float32)
 
@@ -279,12 +281,12 @@ def sample(config: Config) -> tuple[nn.Module, Tensor]:
 
 
 def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
-    """Cross-entropy of each row, words left out where wanted."""
+    """Cross-entropy of each row, words left out and their vectors moved where wanted."""
     tokens, target = batch["tokens"], batch["target"]
     if config.word_dropout:
         dropped = (torch.rand(tokens.shape, device=tokens.device) < config.word_dropout) & (tokens != PADDING)
         tokens = torch.where(dropped, UNKNOWN, tokens)
-    return F.cross_entropy(network(tokens).float(), target, reduction="none")
+    return losses(network, tokens, target, config.adversarial)
 
 
 def export(network: nn.Module, data: Data, config: Config) -> Export:
@@ -311,7 +313,7 @@ def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
 
 def baselines(data: Data) -> dict[str, dict[str, float]]:
     """What simpler things reach on the same test rows."""
-    documents: texts.Documents = data.unlabelled
+    documents: Documents = data.unlabelled
     train, test = data.train["target"][: len(documents.labelled)].argmax(1), data.test["label"]
     model = ngrams.fit(documents.labelled, train, len(data.labels))
     answers = model.scores(_whole(data.test, data)).argmax(1)

@@ -110,7 +110,8 @@ def test_raw_rows_become_numbers_by_the_versions_own_tokenizer(data):
     assert np.array_equal(found["label"], data.test["label"])
 
 
-def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run):
+def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run, monkeypatch):
+    monkeypatch.setattr(sentiment, "ENOUGH", 0)
     with own.open(newline="") as file:
         table = list(csv.DictReader(file))
     for split in ("train", "test"):
@@ -143,6 +144,21 @@ def test_texts_without_a_label_get_a_linear_teachers_opinion(tmp_path, own, run)
     truth = np.array([row["label"] == "good" for row in table[160:]])
     assert (target.argmax(1) == truth).mean() > 0.9
     assert sentiment.statistics(taught) == sentiment.statistics(data)  # of the labelled rows
+
+
+def test_where_texts_are_few_the_linear_model_judges_pieces_of_them(data, run, monkeypatch):
+    monkeypatch.setattr(sentiment, "ENOUGH", 500)
+    taught = sentiment.pretrain(Config(**SMALL), data, run, None)
+    assert not taught.given  # no word vectors
+    assert len(data.train["tokens"]) == 184
+    assert taught.train["tokens"].shape == (500, 30)
+    numbers = {word: number for number, word in enumerate(Tokenizer.load(data.files[text.FILE]).words, text.FIRST_WORD)}
+    judged, holds = taught.train["target"][184:, 1], taught.train["tokens"][184:]
+    good = np.isin(holds, [numbers[word] for word in GOOD]).any(1)
+    bad = np.isin(holds, [numbers[word] for word in BAD]).any(1)
+    assert judged[good & ~bad].mean() > 0.8
+    assert judged[bad & ~good].mean() < 0.2
+    assert sentiment.statistics(taught) == sentiment.statistics(data)
 
 
 def test_without_pretraining_nothing_is_given(data, run):
@@ -223,11 +239,28 @@ def test_pictures_of_an_evaluation_are_drawn(data, tmp_path):
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
+def test_an_adversarial_step_costs_more_than_a_plain_one(data):
+    config, network = built(data, word_dropout=0.0, dropout=0.0)
+    plain = sentiment.step(network, batch(data), config)
+    harder = sentiment.step(network, batch(data), dataclasses.replace(config, adversarial=0.1))
+    harder.mean().backward()
+    assert (harder > plain).float().mean() > 0.9
+    assert network.embedding.weight.grad.abs().sum() > 0
+
+
 # The whole line
+
+
+def test_a_few_hundred_texts_of_ones_own_are_learnt_at_the_defaults(own, place):
+    assert main(["train", "sentiment", "--data", str(own), "--name", "own"]) == 0
+    manifest = place.manifest(name="own")
+    assert manifest.scores["accuracy"] >= 0.9
+    assert manifest.scores["accuracy"] >= manifest.baselines["linear model on 1-3-grams"]["accuracy"] - 0.06
 
 
 def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
     words = ["--units", "16", "--size", "16", "--epochs", "8", "--batch-size", "16", "--learning-rate", "0.02", "--limit", "60"]
+    words += ["--pretrain", "vectors"]
     assert main(["train", "sentiment", "--data", str(own), "--name", "own", *words]) == 0
     manifest = place.manifest(name="own")
     assert manifest.scores["accuracy"] > 0.8
