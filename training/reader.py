@@ -72,10 +72,28 @@ class Reader(nn.Module):
         with torch.no_grad():
             self.embedding.weight.copy_(vectors * (SPREAD / vectors[UNKNOWN:].std()))
 
-    def forward(self, tokens: Tensor, moved: Tensor | None = None) -> Tensor:
-        """Scores (batch, classes), with the word vectors `moved` (batch, time, size) where that is wanted."""
+    def forward(self, tokens: Tensor, target: Tensor | None = None, adversarial: float = 0.0) -> Tensor:
+        """Scores (batch, classes), or the loss of each row (batch,) where a `target` (batch, classes) is given.
+
+        The loss is cross-entropy; where adversarial, its mean with that of the row moved where it is worst: the word vectors
+        go up the gradient of the loss (Miyato et al. 2017, "Adversarial training methods for semi-supervised text
+        classification"), in root mean square over the tokens by `adversarial`.
+        """
         vectors = self.embedding(tokens)
-        states, steps = self.states(vectors if moved is None else vectors + moved, lengths(tokens))
+        length = lengths(tokens)
+        if target is None:
+            return self._scores(vectors, length)
+        plain = F.cross_entropy(self._scores(vectors, length).float(), target, reduction="none")
+        if not adversarial:
+            return plain
+        (up,) = torch.autograd.grad(plain.sum(), vectors, retain_graph=True)
+        up = up.float()
+        far = adversarial * length.sqrt() / up.norm(dim=(1, 2)).clamp(min=1e-12)
+        moved = self._scores(vectors + up * far[:, None, None], length)
+        return (plain + F.cross_entropy(moved.float(), target, reduction="none")) / 2
+
+    def _scores(self, vectors: Tensor, length: Tensor) -> Tensor:
+        states, steps = self.states(vectors, length)
         scored: Tensor = self.output(self.dropout(self.read(states, steps)))
         return scored
 
@@ -96,27 +114,6 @@ class Reader(nn.Module):
             return torch.cat([states.sum(1) / steps[:, None], highest], 1)
         last = states[torch.arange(len(states), device=states.device), steps - 1, : self.forwards]
         return torch.cat([last, states[:, 0, self.forwards :]], 1)
-
-
-def losses(network: nn.Module, tokens: Tensor, target: Tensor, adversarial: float = 0.0) -> Tensor:
-    """Cross-entropy of each row (batch,); where adversarial, its mean with that of the row moved where it is worst.
-
-    The word vectors of a text go up the gradient of its loss (Miyato et al. 2017, "Adversarial training methods for
-    semi-supervised text classification"), in root mean square over its tokens by `adversarial`.
-    """
-    if not adversarial:
-        return F.cross_entropy(network(tokens).float(), target, reduction="none")
-    here = torch.zeros(*tokens.shape, _size(network), device=tokens.device, requires_grad=True)
-    plain = F.cross_entropy(network(tokens, here).float(), target, reduction="none")
-    (up,) = torch.autograd.grad(plain.sum(), here, retain_graph=True)
-    far = adversarial * lengths(tokens).sqrt() / up.norm(dim=(1, 2)).clamp(min=1e-12)
-    worst = F.cross_entropy(network(tokens, up * far[:, None, None]).float(), target, reduction="none")
-    return (plain + worst) / 2
-
-
-def _size(network: nn.Module) -> int:
-    """Of its word vectors; the network may be wrapped."""
-    return next(module.embedding_dim for module in network.modules() if isinstance(module, nn.Embedding))
 
 
 class Deployed(nn.Module):

@@ -24,7 +24,7 @@ from service.golden import Arrays
 from service.text import PADDING, UNKNOWN, Tokenizer
 from training import ngrams, plots, scores, sources, texts, vectors
 from training.documents import Documents, Lexicon, padded, pieces, shortened, training_rows
-from training.reader import Deployed, Plan, Reader, by_length, log_shares, losses
+from training.reader import Deployed, Plan, Reader, by_length, log_shares
 from training.room import RECIPE_BOUNDS, Batch, Data, Export, Fit, Keeper, Predict, Ragged, Scores, Sources, check
 
 name = "reviews"
@@ -286,7 +286,8 @@ def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
     if config.word_dropout:
         dropped = (torch.rand(tokens.shape, device=tokens.device) < config.word_dropout) & (tokens != PADDING)
         tokens = torch.where(dropped, UNKNOWN, tokens)
-    return losses(network, tokens, target, config.adversarial)
+    losses: Tensor = network(tokens, target, config.adversarial)
+    return losses
 
 
 def export(network: nn.Module, data: Data, config: Config) -> Export:

@@ -248,6 +248,11 @@ def test_an_adversarial_step_costs_more_than_a_plain_one(data):
     assert network.embedding.weight.grad.abs().sum() > 0
 
 
+def test_adversarial_steps_are_taken_by_the_loop_in_the_cells_own_arithmetic(data, run):
+    config = Config(**SMALL | {"pretrain": "none", "adversarial": 0.1, "epochs": 1, "precision": None})
+    assert loop.fit(sentiment, config, data, run).output.weight.isfinite().all()
+
+
 # The whole line
 
 
