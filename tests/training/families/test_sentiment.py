@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import inspect
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,14 +13,17 @@ from rich.console import Console
 
 from service import text
 from service.text import UNKNOWN, Tokenizer
-from training import export, loop
+from training import export, loop, texts
 from training.__main__ import main
 from training.families import sentiment
 from training.families.sentiment import Config
 from training.room import TrainingError
 from training.run import Run
+from training.settings import Settings
 from training.sources import Sources
 
+DATA_DIR = Settings().data_dir
+"""Taken before a test names another."""
 SMALL = {"units": 8, "size": 8, "limit": 30, "batch_size": 16, "epochs": 2, "precision": "float32"}
 VARIANTS = [
     {"cell": "lstm"},
@@ -285,3 +289,23 @@ def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
 def test_the_arithmetic_that_suits_the_cell_is_taken_where_none_is_given(cell, precision):
     assert Config(cell=cell).precision == precision
     assert Config(cell=cell, precision="float32").precision == "float32"
+
+
+@pytest.mark.slow
+def test_eight_hundred_real_reviews_are_learnt_about_as_well_as_by_the_linear_model(place, tmp_path, capsys):
+    """At the defaults, as somebody with reviews would; 4,000 other reviews report."""
+    if DATA_DIR is None:
+        pytest.skip("MODELYARD_DATA_DIR names no folder with the public data")
+    corpus = texts.imdb(Sources(None, DATA_DIR, None, Console(quiet=True))).rest
+    order = np.random.default_rng(1).permutation(len(corpus.texts))
+    for split, part in (("train", order[:800]), ("test", order[-4000:])):
+        for row in part:
+            folder = tmp_path / "mail" / split / ("scorn", "praise")[corpus.targets[row]]
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{row}.txt").write_text(corpus.texts[row])
+    assert main(["train", "sentiment", "--data", str(tmp_path / "mail")]) == 0
+    manifest = place.manifest(name="mail")
+    reached, beside = manifest.scores["accuracy"], manifest.baselines["linear model on 1-3-grams"]["accuracy"]
+    with capsys.disabled():
+        sys.stdout.write(f"\n800 reviews: {reached:.4f}, the linear model {beside:.4f}, {manifest.training.seconds:.0f} s\n")
+    assert reached >= max(0.78, beside - 0.04)
