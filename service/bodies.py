@@ -1,4 +1,4 @@
-"""Request bodies to raw inputs: a JSON document, a form with files, a picture as it is. Knows pydantic and media types.
+"""Request bodies to raw inputs: a JSON document, a form with files, a picture or a text as it is. Knows pydantic and media.
 
 Knows no family and no model: a `Reader` says which media types a verb takes, reads them, and tells how much work the inputs
 are, so that the caller can leave the event loop when it is long.
@@ -9,16 +9,19 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 import python_multipart
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from python_multipart.exceptions import FormParserError
 
 from service import images
 from service.errors import BadRequest, InvalidInput, TooLarge, UnsupportedMedia, shown
+from service.series import LARGEST, Asked, Frequency
 from service.settings import Settings
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -30,6 +33,8 @@ UNTOLD = ("application/x-www-form-urlencoded", "")
 """What curl says of a body when it is told nothing."""
 TEXT_TOUCHES = 4
 """How often a character is touched while a text is tokenised, in units of what a pixel's touch costs."""
+NUMBER_TOUCHES = 16
+"""The same of a number while a window is cut."""
 TOUCHES = 64
 """How often a pixel is touched while a picture is prepared, about: only a picture of a digit's own size is short work."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -192,5 +197,74 @@ def _plain(data: bytes) -> str:
         raise BadRequest(f"The body is not UTF-8: {error.reason} at byte {error.start}.") from None
 
 
+def _series(body: Body, kind: type[BaseModel], settings: Settings) -> list[Asked]:
+    """One series in the JSON field `series`, and what else is asked of it."""
+    if body.media not in (JSON, *UNTOLD):
+        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
+    asked: Any = document(body, kind, settings)
+    sent = asked.series
+    if not isinstance(sent, list | dict) or not sent:
+        raise InvalidInput(f"Field 'series' is {shown(sent)}; expected numbers, rows of numbers, or columns by name.")
+    names = tuple(sent) if isinstance(sent, dict) else None
+    flat = isinstance(sent, list) and not isinstance(sent[0], list)
+    if isinstance(sent, dict):
+        values = _even([(f"series.{name}", numbers) for name, numbers in sent.items()], settings.max_points).T
+    elif flat:
+        values = _numbers(sent, "series", settings.max_points)[:, np.newaxis]
+    else:
+        values = _even([(f"series[{index}]", row) for index, row in enumerate(sent)], settings.max_points)
+    return [Asked(values, names, flat, asked.horizon, _time(asked.start), _frequency(asked.frequency))]
+
+
+def _even(parts: list[tuple[str, Any]], most: int) -> NDArray[np.float64]:
+    """Lists of numbers (name, list), all of one length."""
+    first, length = parts[0][0], len(parts[0][1]) if isinstance(parts[0][1], list) else 0
+    for name, part in parts:
+        if not isinstance(part, list):
+            raise InvalidInput(f"Field {shown(name)} is {shown(part)}; expected a list of numbers.")
+        if len(part) != length:
+            raise InvalidInput(f"Field {shown(name)} has {len(part)} numbers; expected {length}, as in {shown(first)}.")
+    if length * len(parts) > most:
+        raise TooLarge(f"Field 'series' has {length * len(parts)} numbers; expected at most {most}.")
+    return np.array([_numbers(part, name, most) for name, part in parts])
+
+
+def _numbers(values: list[Any], field: str, most: int) -> NDArray[np.float64]:
+    """Finite numbers, none of them larger than LARGEST."""
+    if len(values) > most:
+        raise TooLarge(f"Field {shown(field)} has {len(values)} numbers; expected at most {most}.")
+    if not values:
+        raise InvalidInput(f"Field {shown(field)} is empty; expected numbers.")
+    if set(map(type, values)) - {int, float}:
+        index = next(index for index, value in enumerate(values) if type(value) not in (int, float))
+        raise InvalidInput(f"Field {shown(f'{field}[{index}]')} is {shown(values[index])}; expected a number.")
+    try:
+        numbers = np.array(values, np.float64)
+    except OverflowError:  # a whole number of more than 308 digits
+        numbers = np.array([float(f"{value}") if abs(value) < LARGEST else np.inf for value in values])
+    beyond = np.flatnonzero(~(np.abs(numbers) <= LARGEST))  # NaN and infinity too
+    if len(beyond):
+        value = shown(f"{numbers[beyond[0]]:g}")
+        raise InvalidInput(
+            f"Field {shown(f'{field}[{beyond[0]}]')} is {value}; expected a number of at most {LARGEST:g} either way."
+        )
+    return numbers
+
+
+def _time(written: str | None) -> datetime | None:
+    try:
+        return None if written is None else datetime.fromisoformat(written)
+    except ValueError:
+        raise InvalidInput(f"Field 'start' is {shown(written)}; expected a time such as 2018-06-01T00:00:00.") from None
+
+
+def _frequency(written: str | None) -> str | None:
+    try:
+        return None if written is None else (Frequency.parse(written), written)[1]
+    except ValueError as error:
+        raise InvalidInput(f"Field 'frequency' is {shown(written)}: {error}.") from None
+
+
+SERIES = Reader((JSON,), _series, lambda asked, _: asked.values.size * NUMBER_TOUCHES)
 TEXTS = Reader((JSON, TEXT), _texts, lambda text, _: len(text) * TEXT_TOUCHES)
 PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _work)

@@ -69,7 +69,9 @@ class Verb:
     postprocess: Callable[[Arrays, Any, Any, Any], dict[str, Any]]
     """(arrays of one row, what the item is about, assets, options) -> prediction."""
     example: dict[str, Any]
-    """A JSON body that works: it warms a version up and stands in the docs."""
+    """A JSON body that works: it stands in the docs and warms a version up."""
+    warms_up: Callable[[Any], dict[str, Any]] | None = None
+    """(assets) -> a body that this version answers, where not every version answers the documented one."""
 
 
 class Room(Protocol):

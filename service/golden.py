@@ -57,9 +57,10 @@ class Golden:
         return cls(**sides)
 
     def difference(self, predict: Callable[[Arrays], Arrays]) -> float:
-        """The largest absolute difference of `predict`'s answers from the recorded ones, asked together and one by one.
+        """The largest difference of `predict`'s answers from the recorded ones, asked together and one by one.
 
-        NaN where an answer holds NaN. Raises ValueError where an output is missing or has another shape.
+        Of an output whose recorded values are large it is a share of the largest: a forecast of millions has no 1e-4. NaN where
+        an answer holds NaN. Raises ValueError where an output is missing or has another shape.
         """
         together = predict(self.inputs)
         count = min(SINGLE_ROWS, self.rows)
@@ -71,5 +72,10 @@ class Golden:
                 if got is None or got.shape != wanted.shape:
                     shape = None if got is None else got.shape
                     raise ValueError(f"output {name!r} has shape {shape} where {wanted.shape} was recorded")
-                worst.append(float(np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()))
+                difference = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()
+                worst.append(float(difference) / self._magnitude(name))
         return float(np.max(worst))  # unlike max(), keeps a NaN
+
+    def _magnitude(self, name: str) -> float:
+        """What a difference of this output is measured in: its largest recorded value, or 1."""
+        return max(1.0, float(np.abs(self.outputs[name].astype(np.float64)).max(initial=0)))

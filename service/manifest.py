@@ -121,7 +121,7 @@ class Golden(_Part):
 
     rows: int = Field(ge=2)
     tolerance: Finite = Field(gt=0)
-    """Largest absolute difference, in the output's own units."""
+    """Largest difference, as a share of an output's largest recorded value where that is more than 1."""
     parity: Finite = Field(ge=0)
     """The largest one measured at export, ONNX against PyTorch on the CPU."""
 

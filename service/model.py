@@ -206,12 +206,13 @@ def _replay(contents: Contents, predict: Callable[[Arrays], Arrays]) -> None:
 
 def _answer_example(verb: Verb, graphs: Graphs, assets: Any, settings: Settings) -> None:
     """The verb's example through the whole room: what no request should be the first to find out."""
-    body = Body.of(orjson.dumps(verb.example), b"application/json")
     try:
+        body = Body.of(orjson.dumps(verb.warms_up(assets) if verb.warms_up else verb.example), b"application/json")
         for raw in verb.reader.read(body, verb.Request, settings):
             item = verb.preprocess(raw, assets)
             arrays = verb.predict(graphs, item.arrays)
             tensors.finite(arrays)
-            verb.Prediction.model_validate(verb.postprocess(arrays, item.about, assets, verb.Options()))
+            said = orjson.dumps(verb.postprocess(arrays, item.about, assets, verb.Options()), option=orjson.OPT_SERIALIZE_NUMPY)
+            verb.Prediction.model_validate_json(said)
     except Exception as error:
         raise BrokenVersion(f"it fails on the example of {verb.name!r}: {' '.join(str(error).split())[:200]}") from error

@@ -49,13 +49,17 @@ class Evaluate:
         if version and not VERSION.fullmatch(version):
             raise TrainingError(f"The version {version!r} is no whole number from 1.")
         options = Options(data=self.data, data_dir=self.data_dir, models_dir=self.models_dir)
-        manifest, found, _ = pipeline.evaluate(name, int(version) if version else None, rooms(), options, console)
+        families = rooms()
+        manifest, found, data = pipeline.evaluate(name, int(version) if version else None, families, options, console)
+        beside = families[manifest.family].baselines(data)
         title = f"{manifest.name} {manifest.version}"
         for heading, lines in found.tables.items():
             console.print(_table(f"{title}, {heading}", lines))
         console.print(_table(title, [{"score": key, "test": value} for key, value in found.values.items()]))
+        console.print(_table("beside it, on the same rows", [{"": one, **values} for one, values in beside.items()]))
         if self.json:
-            print(json.dumps({"model": manifest.name, "version": manifest.version, "scores": found.values, **found.tables}))
+            said = {"model": manifest.name, "version": manifest.version, "scores": found.values, "baselines": beside}
+            print(json.dumps({**said, **found.tables}))
         return 0
 
 
@@ -148,8 +152,8 @@ def _compare(family: str, room: Room) -> type:
 
     def run(self: Any, console: Console) -> int:
         found = compare.compare(family, room, self.config, self.options, console, self.only)
-        columns = ("variant", "parameters", room.gate, "seconds_per_epoch", "ms_per_row")
-        console.print(_table(f"{family}, test", [{**dataclasses.asdict(one), room.gate: one.score} for one in found], columns))
+        columns = ("variant", "parameters", *room.reported, "seconds_per_epoch", "ms_per_row")
+        console.print(_table(f"{family}, test", [{**dataclasses.asdict(one), **one.scores} for one in found], columns))
         return 0
 
     fields = [

@@ -19,7 +19,8 @@ class Compared:
 
     variant: str
     parameters: int
-    score: float
+    scores: dict[str, float]
+    """On the test rows, those that the room reports."""
     seconds_per_epoch: float
     ms_per_row: float
     """One row alone, ONNX, one thread."""
@@ -53,7 +54,7 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
     return Compared(
         variant,
         sum(weight.numel() for weight in network.parameters()),
-        found.values[room.gate],
+        {score: found.values[score] for score in room.reported},
         seconds,
         export.milliseconds(wanted, exported.graph, pipeline.some(rows)),
         job.run.folder,

@@ -296,7 +296,8 @@ def _report(job: Job, draft: Manifest, pictures: list[Path]) -> None:
     values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
     console.print(f"test, ONNX graph  {values}", highlight=False)
     for baseline, reached in draft.baselines.items():
-        console.print(f"  beside it: {baseline} {draft.gate} {reached[draft.gate]:.4f}", highlight=False)
+        values = "  ".join(f"{score} {reached[score]:.4f}" for score in job.room.reported)
+        console.print(f"  beside it: {baseline}  {values}", highlight=False)
         if reached[draft.gate] > draft.scores[draft.gate] + tolerance:
             console.print(f"  the {baseline} is better: this network wants more rows, or more --epochs", style="yellow")
     console.print(

@@ -1,6 +1,6 @@
-"""Pictures of a run: curves, confusion, mistakes, reliability, accuracy by length. Knows matplotlib only; draws to files."""
+"""Pictures of a run: curves, confusion, mistakes, reliability, accuracy by length, forecasts. Knows matplotlib; draws files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,5 +144,87 @@ def by_length(length: NDArray[Any], right: NDArray[np.bool_], path: Path, parts:
     axes.set(xlabel="tokens", ylabel="share that is right", title="Accuracy by length")
     axes.legend(frameon=False, fontsize=8)
     _bare(axes)
+    figure.savefig(path)
+    return path
+
+
+def forecasts(
+    rows: Mapping[str, NDArray[Any]],
+    found: Mapping[str, NDArray[Any]],
+    labels: Sequence[str],
+    path: Path,
+    *,
+    worst: bool = False,
+    shown: int = 4,
+) -> Path:
+    """Windows of the last column: what was read, what came, the mean and the bands; evenly spaced ones, or the worst."""
+    count, horizon = rows["future"].shape[:2]
+    spaced = np.linspace(0, count - 1, min(shown, count)).astype(int)
+    chosen = _apart(found["squared"], horizon, shown) if worst else spaced
+    figure = _figure(11, 2.6 * -(-len(chosen) // 2))
+    cells = figure.subplots(-(-len(chosen) // 2), 2, squeeze=False).flat
+    past = min(rows["series"].shape[1], 2 * horizon)
+    ahead = np.arange(1, horizon + 1)
+    for axes, window in zip(cells, chosen, strict=False):
+        before, after = rows["series"][window, -past:, -1], rows["future"][window, :, -1]
+        levels = found["quantiles"][window, :, -1]
+        for index in range(levels.shape[1] // 2):
+            axes.fill_between(ahead, levels[:, index], levels[:, -1 - index], color=ACCENT, alpha=0.15, linewidth=0)
+        axes.plot(np.arange(1 - past, 1), before, color=INK, linewidth=0.9)
+        axes.plot(np.concatenate([[0], ahead]), np.concatenate([before[-1:], after]), color=SECOND, linewidth=1, label="truth")
+        axes.plot(ahead, found["mean"][window, :, -1], color=ACCENT, linewidth=1.4, label="mean and bands")
+        axes.axvline(0, color=GRID, linewidth=1)
+        axes.set_title(f"test window {window:,}, squared error {found['squared'][window]:.3f}", fontsize=9)
+        _bare(axes)
+    next(iter(figure.axes)).legend(frameon=False, fontsize=8)
+    for axes in list(cells):  # the place that is left over
+        axes.axis("off")
+    figure.suptitle(f"{labels[-1]}: {'the worst windows' if worst else 'windows from all over the test steps'}", fontsize=10)
+    figure.savefig(path)
+    return path
+
+
+def _apart(squared: NDArray[Any], horizon: int, most: int) -> list[int]:
+    """The worst windows, none within a horizon of another: neighbours fail alike."""
+    chosen: list[int] = []
+    for window in np.argsort(-squared, kind="stable"):
+        if all(abs(int(window) - other) >= horizon for other in chosen):
+            chosen.append(int(window))
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def by_step(errors: NDArray[Any], names: Sequence[str], path: Path) -> Path:
+    """Mean squared error (forecasts, horizon) by step ahead."""
+    figure = _figure(6.4, 3.6)
+    axes = figure.subplots()
+    for values, name, colour in zip(errors, names, (SECOND, ACCENT), strict=True):
+        axes.plot(np.arange(1, len(values) + 1), values, color=colour, label=name)
+    axes.set(xlabel="step ahead", ylabel="squared error, standardised", title="Error by step", ylim=(0, None))
+    axes.legend(frameon=False, fontsize=8)
+    _bare(axes)
+    figure.savefig(path)
+    return path
+
+
+def residuals(errors: NDArray[Any], labels: Sequence[str], path: Path) -> Path:
+    """Errors (windows, horizon, columns), forecast less truth: their spread by column, and their mean over the test time."""
+    figure = _figure(10, 3.6)
+    left, right = figure.subplots(1, 2)
+    shown = min(len(labels), 12)
+    left.boxplot([errors[..., column].ravel() for column in range(shown)], showfliers=False, widths=0.6)
+    left.axhline(0, color=SECOND, linewidth=1)
+    left.set_xticks(range(1, shown + 1), [label[:12] for label in labels[:shown]], fontsize=8, parse_math=False)
+    left.set_title("Residuals by column, standardised", fontsize=10)
+    for column in range(shown):
+        right.plot(errors[..., column].mean(1), linewidth=0.8, label=labels[column][:12])
+    right.axhline(0, color=INK, linewidth=0.8)
+    right.set(xlabel="test windows, in the order of time")
+    right.set_title("Mean residual of a window", fontsize=10)
+    if shown > 1:
+        right.legend(frameon=False, fontsize=7, ncols=2)
+    for axes in (left, right):
+        _bare(axes)
     figure.savefig(path)
     return path

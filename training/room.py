@@ -153,6 +153,8 @@ class Room(Protocol):
     """The model that the public data makes."""
     gate: str
     """The score that must not fall; higher is better."""
+    reported: tuple[str, ...]
+    """The scores that a comparison shows, the gate first."""
     tolerance: float
     """How far it may fall."""
     VARIANTS: Mapping[str, Mapping[str, Any]]

@@ -62,7 +62,11 @@ IMDB = PublicData(
     # the second MD5 is of a copy in circulation whose archive was built again; see `texts.IMDB_COPY`
     files=(PublicFile("aclImdb_v1.tar.gz", "7c2ac02c03563afcf9b574c7e56c153a", "1a140a9b36dbd5ea0ee9388a4293dfd9"),),
 )
-PUBLIC = {"mnist": MNIST, "imdb": IMDB}
+ETT = PublicData(
+    addresses=("https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/",),
+    files=(PublicFile("ETTh1.csv", "8381763947c85f4be6ac456c508460d6", "8381763947c85f4be6ac456c508460d6"),),
+)
+PUBLIC = {"mnist": MNIST, "imdb": IMDB, "ett": ETT}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def test_each_variant_is_trained_scored_and_timed_and_nothing_is_published(place
     found = compare.compare("classifier", classifier, CONFIG, options, Console(quiet=True), only)
     assert [one.variant for one in found] == ["book", "dense"]  # in the room's order
     assert [one.parameters for one in found] == [93_322, 535_818]
-    assert all(0 <= one.score <= 1 and one.seconds_per_epoch > 0 and one.ms_per_row > 0 for one in found)
+    assert all(0 <= one.scores["accuracy"] <= 1 and one.seconds_per_epoch > 0 and one.ms_per_row > 0 for one in found)
     assert not place.tree()
 
 

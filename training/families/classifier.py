@@ -40,6 +40,7 @@ from training.room import (
 
 name = "digits"
 gate = "accuracy"
+reported = ("accuracy",)
 tolerance = 0.01
 SUITS = {
     "residual": {"epochs": 29, "learning_rate": 0.01, "dropout": 0.4, "focus": 0.35},

@@ -29,6 +29,7 @@ from training.room import RECIPE_BOUNDS, Batch, Data, Export, Fit, Keeper, Predi
 
 name = "reviews"
 gate = "accuracy"
+reported = ("accuracy",)
 tolerance = 0.01
 SHARES = {
     "validation_share": (0, 0.4),
