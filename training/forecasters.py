@@ -178,7 +178,8 @@ class Seq2seq(nn.Module):
 
     def _parted(self, written: Tensor) -> Tensor:
         """(horizon, batch, columns * answers) -> (batch, columns, horizon, answers)."""
-        return written.unflatten(2, (self.plan.columns, self.plan.answers)).permute(1, 2, 0, 3)
+        parted = written.reshape(self.plan.horizon, -1, self.plan.columns, self.plan.answers)
+        return parted.permute(1, 2, 0, 3)
 
     def _step(self, carried: tuple[Tensor, Tensor, Tensor]) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
         state, memory, last = carried

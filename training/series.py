@@ -149,10 +149,19 @@ def _columns(path: Path, table: "pd.DataFrame", asked: Asked) -> tuple[str, ...]
     if asked.target:
         return asked.target
     rest = [str(name) for name in table.columns if name not in (asked.time, asked.series)]
-    numbers = [name for name in rest if pd.to_numeric(table[name], errors="coerce").notna().mean() > 0.5]
+    numbers = [name for name in rest if _mostly_numbers(table[name])]
     if not numbers:
         raise TrainingError(f"{path} has no column of numbers beside {asked.time!r}; it has {has}.")
     return tuple(numbers)
+
+
+def _mostly_numbers(column: "pd.Series[str]") -> bool:
+    filled = column[~_blank(column)]
+    return len(filled) > 0 and bool(pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5)
+
+
+def _blank(column: "pd.Series[str]") -> "pd.Series[bool]":
+    return column.str.strip().str.lower().isin(("", "nan", "na", "null", "none"))
 
 
 def _regular(where: str, table: "pd.DataFrame", columns: tuple[str, ...], asked: Asked) -> tuple[NDArray[np.float32], str]:
@@ -208,7 +217,7 @@ def _places(where: str, times: "pd.Series[Any]", written: "pd.Series[str]") -> t
         frequency = f"{step // 12}y" if step % 12 == 0 else f"{step}mo"
         return frequency, (months - months[0]) // step
     seconds = (times - times.iloc[0]).dt.total_seconds().to_numpy().round().astype(np.int64)
-    step = int(np.median(np.diff(seconds)))
+    step = int(pd.Series(np.diff(seconds)).mode()[0])  # the commonest, of several the shortest
     uneven = np.flatnonzero(seconds % max(1, step))
     if step < 1 or len(uneven):
         row = written.index[uneven[0] if len(uneven) else 1]
@@ -226,9 +235,8 @@ def _places(where: str, times: "pd.Series[Any]", written: "pd.Series[str]") -> t
 
 def _numbers(where: str, table: "pd.DataFrame", name: str) -> NDArray[np.float64]:
     """A column as numbers, NaN where a cell is empty or says that it is."""
-    written = table[name].str.strip()
-    blank = written.str.lower().isin(("", "nan", "na", "null", "none"))
-    numbers = pd.to_numeric(written.mask(blank), errors="coerce")
+    blank = _blank(table[name])
+    numbers = pd.to_numeric(table[name].mask(blank), errors="coerce")
     wrong = numbers.isna() & ~blank | (numbers.abs() > LARGEST)
     if wrong.any():
         row = wrong.idxmax()
