@@ -88,6 +88,70 @@ def words_graph() -> bytes:
     return model.SerializeToString()
 
 
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+def steps_graph(context: int, horizon: int, columns: int) -> bytes:
+    """`series` -> `mean`, the last value again and again, and `quantiles`: 1 less, the mean, 1 more."""
+    series = helper.make_tensor_value_info("series", TensorProto.FLOAT, ["batch", context, columns])
+    outputs = [
+        helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch", horizon, columns]),
+        helper.make_tensor_value_info("quantiles", TensorProto.FLOAT, ["batch", horizon, columns, 3]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["series", "places"], ["mean"], axis=1),
+        helper.make_node("Unsqueeze", ["mean", "last"], ["apart"]),
+        helper.make_node("Add", ["apart", "distances"], ["quantiles"]),
+    ]
+    constants = [
+        helper.make_tensor("places", TensorProto.INT64, [horizon], [context - 1] * horizon),
+        helper.make_tensor("last", TensorProto.INT64, [1], [3]),
+        helper.make_tensor("distances", TensorProto.FLOAT, [3], [-1.0, 0.0, 1.0]),
+    ]
+    graph = helper.make_graph(nodes, "steps", [series], outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def write_steps_version(
+    models_dir: Path,
+    name: str = "steps",
+    *,
+    columns: tuple[str, ...] = ("a", "b"),
+    independent: bool = True,
+    frequency: str = "1h",
+    context: int = 8,
+    horizon: int = 5,
+    **changes: object,
+) -> Path:
+    """A complete version of a model that repeats the last value."""
+    count = len(columns)
+    series = np.random.default_rng(0).normal(size=(4, context, count)).astype(np.float32)
+    mean = np.repeat(series[:, -1:], horizon, 1)
+    quantiles = np.stack([mean - 1, mean, mean + 1], -1)
+    spec = GraphSpec(
+        file="model.onnx",
+        inputs=(TensorSpec(name="series", datatype="FP32", shape=("batch", context, count)),),
+        outputs=(
+            TensorSpec(name="mean", datatype="FP32", shape=("batch", horizon, count)),
+            TensorSpec(name="quantiles", datatype="FP32", shape=("batch", horizon, count, 3)),
+        ),
+    )
+    preparation = {
+        "columns": list(columns), "target": columns[-1], "context": context, "horizon": horizon, "least": 3, "season": 3,
+        "independent": independent, "quantiles": list(QUANTILES), "frequency": frequency,
+    }  # fmt: skip
+    files = {
+        "model.onnx": steps_graph(context, horizon, count),
+        GOLDEN: Golden({"series": series}, {"mean": mean, "quantiles": quantiles}).pack(),
+    }
+    more = {"labels": columns, "preparation": preparation, **changes}
+    return write_version(
+        models_dir, name, 1, files=files, family="forecaster", summary="The last value", graphs={"model": spec}, **more
+    )
+
+
 def write_words_version(models_dir: Path, name: str = "words", version: int = 1, limit: int = 12, **changes: object) -> Path:
     """A complete version of a model for texts whose answers can be worked out in the head."""
     tokens = np.array([[2, 5, 4, 0], [3, 3, 0, 0], [1, 2, 2, 4], [5, 0, 0, 0]], np.int32)

@@ -71,12 +71,16 @@ class Removed(nn.Module):
         for fitted in _fitted(plan):  # (before, before + after): a window times this is the part and how it goes on
             back = back + rest @ fitted[:, before:]
             rest = rest - rest @ fitted[:, :before]
-        self.register_buffer("off", rest.float())
-        self.register_buffer("back", back.float())
+        self.register_buffer("off", rest.float(), persistent=False)
+        self.register_buffer("back", back.float(), persistent=False)
         self.divides = plan.level == "standard"
+        self.last = plan.level == "last" and not (plan.detrend or plan.season)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(…, context) -> what is left of it, what to add to its continuation (…, horizon), and its scale (…, 1)."""
+        """(…, context) -> what is left of it, what to add to its continuation (…, horizon or 1), and its scale (…, 1)."""
+        if self.last:  # the same without multiplying by what is nearly the identity
+            level = x[..., -1:]
+            return x - level, level, torch.ones_like(level)
         rest = x @ self.off
         scale = rest.std(-1, keepdim=True).clamp(min=FLATTEST) if self.divides else torch.ones_like(rest[..., :1])
         return rest / scale, x @ self.back, scale
@@ -127,18 +131,23 @@ class Segments(nn.Module):
         cut = x[:, :, plan.context - self.taken :].reshape(batch * plan.columns, -1, plan.segment)
         steps = torch.full_like(cut[:, 0, 0], cut.shape[1], dtype=torch.int64)
         state = self.encoder(F.relu(self.input(cut)), steps)[:, -1]  # (batch * columns, units)
-        asked = torch.cat(
-            [
-                self.place[None].expand(plan.columns, -1, -1),
-                self.column[:, None].expand(-1, self.ahead, -1),
-            ],
-            2,
-        )  # (columns, ahead, units)
-        asked = asked.reshape(1, -1, plan.units).expand(batch, -1, -1).reshape(-1, plan.units)
-        held = state[:, None].expand(-1, self.ahead, -1).reshape(-1, plan.units)
-        answered = self.output(self.dropout(self.decoder(asked, held)))
+        answered = self.output(self.dropout(self._decoded(state.reshape(batch, plan.columns, 1, plan.units))))
         whole: Tensor = answered.reshape(batch, plan.columns, self.ahead * plan.segment, plan.answers)
         return whole[:, :, : plan.horizon]
+
+    def _decoded(self, state: Tensor) -> Tensor:
+        """One step of the decoder's cell from (batch, columns, 1, units) for each segment ahead (…, ahead, units).
+
+        What a segment's place and column add is the same for all windows, what the state adds for all segments: so both are
+        multiplied out before they meet.
+        """
+        cell, columns = self.decoder, self.plan.columns
+        place, column = self.place[None].expand(columns, -1, -1), self.column[:, None].expand(-1, self.ahead, -1)
+        asked = F.linear(torch.cat([place, column], 2), cell.weight_ih, cell.bias_ih).chunk(3, -1)
+        held = F.linear(state, cell.weight_hh, cell.bias_hh).chunk(3, -1)
+        reset, update = torch.sigmoid(asked[0] + held[0]), torch.sigmoid(asked[1] + held[1])
+        new = torch.tanh(asked[2] + reset * held[2])
+        return new + update * (state - new)
 
 
 class Seq2seq(nn.Module):

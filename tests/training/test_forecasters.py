@@ -135,3 +135,19 @@ def test_a_decoder_is_fed_the_truth_at_first_and_its_own_forecasts_more_and_more
     late = torch.stack([core._forced(truth) for _ in range(50)]).float().mean()
     assert (early.item(), late.item()) == (pytest.approx(1, abs=0.1), 0)
     assert core.eval()._forced(truth) is None
+
+
+def test_the_decoder_is_the_cell_it_is_made_of():
+    core = built().core
+    state = torch.randn(3, 2, 1, 8)
+    asked = torch.cat([core.place[None].expand(2, -1, -1), core.column[:, None].expand(-1, core.ahead, -1)], 2)
+    for segment in range(core.ahead):
+        wanted = core.decoder(asked[1, segment].expand(3, -1), state[:, 1, 0])
+        assert torch.allclose(core._decoded(state)[:, 1, segment], wanted, atol=1e-6)
+
+
+def test_the_last_value_is_taken_off_as_the_maps_say():
+    removed, x = Removed(PLAN), torch.randn(5, 24)
+    rest, back, _ = removed(x)
+    assert torch.allclose(rest, x @ removed.off, atol=1e-6)
+    assert torch.allclose(back.expand(-1, 7), x @ removed.back, atol=1e-6)
