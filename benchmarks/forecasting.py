@@ -15,9 +15,10 @@ import onnxruntime as ort
 import torch
 
 from training import export
+from training.bands import Settled
 from training.families import forecaster
 from training.families.forecaster import QUANTILES, Config
-from training.forecasters import Deployed, Settled
+from training.forecasters import Deployed
 from training.room import Export
 
 

@@ -35,6 +35,9 @@ def test_every_curl_command_answers(start, folder):
     for command in commands:
         words = shlex.split(command.replace("localhost:8000", server.url.removeprefix("http://")).replace("<base64>", SEVEN))
         answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
+        if "/v1/forecast" in command:
+            assert [len(one["mean"]) for one in answer["predictions"]] == [3]
+            continue
         expected = "positive" if "/v1/sentiment" in command else "7"
         assert all(one["label"] == expected for one in answer["predictions"]), command
 
@@ -59,13 +62,13 @@ def test_every_make_target_that_is_named_exists():
 
 
 def test_every_training_command_is_known():
-    from training.families.classifier import Config
+    from training.families import classifier, forecaster
 
     text = README + (ROOT / "CONTRIBUTING.md").read_text()
     found = re.findall(r"python -m training (\w+)", text)
     assert set(found) <= {"train", "summary", "evaluate", "compare", "list"}
-    for option in re.findall(r"--architecture (\w+)", text):
-        assert Config(architecture=option).learning_rate
+    named = {name for options in re.findall(r"--architecture ([\w|]+)", text) for name in options.split("|")}
+    assert named <= {*classifier.SUITS, *forecaster.SUITS}
 
 
 def test_every_module_stands_in_the_tree_and_every_file_in_the_tree_exists():

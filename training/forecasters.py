@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan
 
+from training.bands import Settled
 from training.recurrent import Cell, Recurrent
 
 Level = Literal["last", "mean", "standard", "none"]
@@ -281,17 +282,6 @@ class Forecaster(nn.Module):
         return torch.cat([middle - below, middle, middle + above], -1)
 
 
-@dataclass(frozen=True)
-class Settled:
-    """What the validation windows decide once a network is trained."""
-
-    share: float
-    """Of the linear forecast in the mean; the rest is the network's."""
-    below: Tensor
-    above: Tensor
-    """What the distances of the quantiles from the median are multiplied by, at each step: (horizon,)."""
-
-
 class Deployed(nn.Module):
     """Raw windows in, the mean (batch, horizon, columns) and the quantiles (…, quantiles) out, in the units that came in."""
 
@@ -316,48 +306,3 @@ class Deployed(nn.Module):
         spread = mean[..., None] + middle + (apart - middle) * self.factors  # (batch, columns, horizon, quantiles)
         raw = (mean * f.scale[:, None] + f.centre[:, None]).transpose(1, 2)
         return raw, (spread * f.scale[:, None, None] + f.centre[:, None, None]).transpose(1, 2)
-
-
-A_STEP = 1_000
-"""Errors that a factor of its own wants."""
-CLEARLY = 1.05
-"""Of two forecasts the mean is taken, unless one alone is better by this factor on the validation windows: weights that are
-fitted do worse than equal ones on what comes later (Timmermann 2006, "Forecast combinations")."""
-
-
-def settle(mean: Tensor, apart: Tensor, straight: Tensor | None, truth: Tensor, plan: Plan, *, alone: bool = False) -> Settled:
-    """What suits these validation windows: the better of the two forecasts or their mean, and bands as wide as they should be.
-
-    All standardised: `mean`, `straight` and `truth` (n, columns, horizon), `apart` (n, columns, horizon, quantiles). The bands
-    are made wider or narrower so that the outermost quantiles hold what they say at each step (after Romano et al. 2019,
-    "Conformalized quantile regression", by a factor instead of a term, so that bands stay narrow where windows are calm).
-    """
-    share = 0.0
-    if straight is not None:
-        share = 1.0 if alone else _share(mean, straight, truth)
-        mean = share * straight + (1 - share) * mean
-    middle = plan.quantiles.index(0.5)
-    error = truth - mean - apart[..., middle]
-    below = _factor(-error, apart[..., middle] - apart[..., 0], 1 - plan.quantiles[0])
-    above = _factor(error, apart[..., -1] - apart[..., middle], plan.quantiles[-1])
-    return Settled(share, below, above)
-
-
-def _share(mean: Tensor, straight: Tensor, truth: Tensor) -> float:
-    """Of the linear forecast: a half, or all or nothing where that is clearly better."""
-    errors = {share: float((share * straight + (1 - share) * mean - truth).square().mean()) for share in (0.5, 0.0, 1.0)}
-    best = min(errors, key=errors.__getitem__)
-    return best if errors[best] * CLEARLY < errors[0.5] else 0.5
-
-
-def _factor(error: Tensor, distance: Tensor, share: float) -> Tensor:
-    """What `distance` must be multiplied by so that this share of the errors is not beyond it: (horizon,).
-
-    Of few windows, one factor for all steps.
-    """
-    ratio = (error / distance.clamp(min=1e-6)).permute(2, 0, 1).flatten(1)  # (horizon, n * columns)
-    steps, count = ratio.shape
-    if count < A_STEP:
-        ratio = ratio.reshape(1, -1)
-    rank = max(1, min(ratio.shape[1], round(share * ratio.shape[1])))
-    return ratio.kthvalue(rank, 1).values.clamp(0.1, 10.0).expand(steps).clone()

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from service.golden import Arrays
 from service.series import window
-from training.forecasters import Forecaster, Settled, settle
+from training.bands import Settled, settle
+from training.forecasters import Forecaster
 from training.room import Predict, Scores
 
 Floats = NDArray[Any]
@@ -143,7 +144,7 @@ def _ets(rows: Arrays, season: int) -> dict[str, dict[str, float]]:
 
 
 def settled(forecaster: Forecaster, linear: Tensor | None, rows: Arrays, *, alone: bool) -> Settled:
-    """What suits these windows: see `forecasters.settle`. `alone` where the linear forecast is the only one."""
+    """What suits these windows: see `bands.settle`. `alone` where the linear forecast is the only one."""
     device = forecaster.centre.device
     parts: list[tuple[Tensor, ...]] = []
     with torch.inference_mode():
@@ -154,4 +155,4 @@ def settled(forecaster: Forecaster, linear: Tensor | None, rows: Arrays, *, alon
             straight = mean if linear is None else forecaster.straight(part, linear.to(device))
             parts.append((mean, apart, straight, forecaster.standardised(truth)))
     mean, apart, straight, truth = (torch.cat(one).cpu() for one in zip(*parts, strict=True))
-    return settle(mean, apart, None if linear is None else straight, truth, forecaster.plan, alone=alone)
+    return settle(mean, apart, None if linear is None else straight, truth, forecaster.plan.quantiles, alone=alone)

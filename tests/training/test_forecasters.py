@@ -1,4 +1,4 @@
-"""Networks that continue windows, and what is settled on validation windows."""
+"""Networks that continue windows."""
 
 import dataclasses
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from training import forecasters
-from training.forecasters import Deployed, Forecaster, Plan, Removed, Settled, settle
+from training.bands import Settled
+from training.forecasters import Deployed, Forecaster, Plan, Removed
 
 PLAN = Plan(core="segments", context=24, horizon=7, columns=2, quantiles=(0.1, 0.5, 0.9), units=8, segment=6, period=6)
 CORES = [
@@ -97,34 +98,6 @@ def test_the_deployed_mean_is_of_both_forecasts_in_raw_units():
         wanted = share * last + (1 - share) * (core.transpose(1, 2) * torch.tensor([2.0, 50]) + torch.tensor([1.0, 100]))
         assert torch.allclose(mean, wanted, atol=1e-3)
         assert torch.allclose((quantiles[..., 1] - mean)[..., 0], apart[:, 0, :, 1] * 2, atol=1e-3)
-
-
-def windows(n=400):
-    """Truth that is noise of a known spread around nought."""
-    truth = torch.randn(n, 2, 7, generator=torch.Generator().manual_seed(2))
-    apart = torch.tensor([-0.1, 0.0, 0.1]).expand(n, 2, 7, 3)
-    return truth, apart
-
-
-def test_bands_are_made_as_wide_as_they_say():
-    truth, apart = windows(2000)
-    found = settle(torch.zeros_like(truth), apart, None, truth, PLAN)
-    assert (found.share, found.below.shape) == (0.0, (7,))
-    assert found.below.mean().item() == pytest.approx(12.8, rel=0.25)  # 1.28 standard deviations, but for the bound of 10
-    inside = (truth >= -0.1 * found.below) & (truth <= 0.1 * found.above)
-    assert 0.66 <= inside.float().mean() <= 0.82
-
-
-def test_of_few_windows_all_steps_share_a_factor():
-    truth, apart = windows(20)
-    assert len(settle(torch.zeros_like(truth), apart, None, truth, PLAN).below.unique()) == 1
-
-
-@pytest.mark.parametrize(("network", "straight", "share"), [(0.1, -0.1, 0.5), (0.0, 3.0, 0.0), (3.0, 0.0, 1.0)])
-def test_both_forecasts_count_alike_unless_one_is_clearly_better(network, straight, share):
-    truth, apart = windows()
-    assert settle(truth + network, apart, truth + straight, truth, PLAN).share == share
-    assert settle(truth + network, apart, truth + straight, truth, PLAN, alone=True).share == 1.0
 
 
 def test_a_decoder_is_fed_the_truth_at_first_and_its_own_forecasts_more_and_more():
