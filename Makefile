@@ -60,6 +60,7 @@ benchmark: $(VENV)/.all
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/epochs.py texts
 	$(BIN)/python benchmarks/reading.py
+	$(BIN)/python benchmarks/forecasting.py
 
 image-test:
 	tests/image/run.sh

@@ -60,7 +60,7 @@ def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...], season: in
             "quantiles": found["quantiles"],
             "by_step": np.stack([np.square(one).mean((0, 2)) for one in (naive, error)]),
             "residuals": error[:: max(1, len(error) // 500)],
-            "squared": np.square(error).mean((1, 2)),
+            "squared": np.square(error[..., -1]).mean(1),  # of the column that is drawn
         },
     )
 

@@ -41,7 +41,7 @@ LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "
 class Options:
     """What every family's training can be told, beside its own configuration."""
 
-    # The model's name; by default the family's public one, or the name of the `--data` folder.
+    # The model's name; by default the family's public one, or the name of the `--data` folder or file.
     name: str | None = None
     # Your own data instead of the public one.
     data: Path | None = None
@@ -171,7 +171,9 @@ def _settings(options: Options) -> Settings:
 
 
 def _name(room: Room, options: Options) -> str:
-    name = options.name or (options.data.resolve().name.lower() if options.data else room.name)
+    data = options.data.resolve() if options.data else None
+    own = "" if data is None else data.stem if data.is_file() else data.name
+    name = options.name or own.lower() or room.name
     if not NAME.fullmatch(name):
         raise TrainingError(f"The name {name!r} cannot stand in an address; expected a-z, 0-9, - and _, with --name.")
     return name

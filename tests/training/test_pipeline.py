@@ -298,3 +298,13 @@ def test_the_dense_network_learns_mnist_in_an_epoch(mnist_dir, place):
     assert manifest.source.rows == {"train": 57_000, "validation": 3_000, "test": 10_000}
     assert manifest.scores["accuracy"] > 0.95
     assert np.isclose(manifest.baselines["linear model"]["accuracy"], 0.86, atol=0.03)
+
+
+def test_a_model_is_named_after_the_file_or_folder_it_is_trained_on(tmp_path):
+    (tmp_path / "Sales.csv").write_text("")
+    (tmp_path / "my.pictures").mkdir()
+    room = rooms()["classifier"]
+    assert pipeline._name(room, Options(data=tmp_path / "Sales.csv")) == "sales"
+    assert pipeline._name(room, Options()) == "digits"
+    with pytest.raises(TrainingError, match=r"'my\.pictures' cannot stand in an address"):
+        pipeline._name(room, Options(data=tmp_path / "my.pictures"))
