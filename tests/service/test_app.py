@@ -8,7 +8,7 @@ import pytest
 from service import metrics
 from service.app import WEB
 from service.samples import SEVEN_PNG
-from tests.conftest import serving, write_words_version
+from tests.conftest import serving, write_steps_version, write_words_version
 
 pytestmark = pytest.mark.anyio
 PNG = {"content-type": "image/png"}
@@ -103,6 +103,7 @@ def operations(document: dict):
 
 async def test_every_endpoint_has_a_summary_and_its_example_runs(settings):
     write_words_version(settings.models_dir)
+    write_steps_version(settings.models_dir, horizon=12)
     async with serving(settings) as client:
         await _every_example_runs(client)
 
