@@ -23,6 +23,8 @@ MOST = 1e30
 """Of a standardised value, either way: so that nothing overflows."""
 FLATTEST = 1e-3
 """Least standard deviation that a window is divided by."""
+CALM = 0.05
+"""Share of the training windows that are calmer than a band takes any window to be: one that was filled repeats itself."""
 SAMPLING = 200.0
 """Steps, about, until half of what a decoder is fed is its own (Bengio et al. 2015, inverse sigmoid decay)."""
 
@@ -230,12 +232,14 @@ class Forecaster(nn.Module):
 
     centre: Tensor
     scale: Tensor
+    calm: Tensor
 
     def __init__(self, plan: Plan, centre: Sequence[float], scale: Sequence[float]) -> None:
         super().__init__()
         self.plan = plan
         self.register_buffer("centre", torch.tensor(centre, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32))
+        self.register_buffer("calm", torch.full((plan.columns, 1), FLATTEST))
         self.removed = Removed(plan)
         cores = {"segments": Segments, "seq2seq": Seq2seq, "linear": Direct}
         self.core = cores[plan.core](plan)
@@ -244,6 +248,12 @@ class Forecaster(nn.Module):
     def standardised(self, series: Tensor) -> Tensor:
         """(batch, time, columns) -> (batch, columns, time)."""
         return ((series - self.centre) / self.scale).clamp(-MOST, MOST).transpose(1, 2)
+
+    def meet(self, windows: Tensor) -> None:
+        """Remember how calm the calm ones of these training windows (n, context, columns) are."""
+        with torch.no_grad():
+            unrest = self._unrest(self.removed(self.standardised(windows))[0])
+            self.calm.copy_(unrest.quantile(CALM, 0).clamp(min=FLATTEST))
 
     def straight(self, series: Tensor, linear: Tensor) -> Tensor:
         """The linear forecast (columns, context, horizon) of raw windows: (batch, columns, horizon), standardised."""
@@ -272,7 +282,7 @@ class Forecaster(nn.Module):
     def _unrest(self, rest: Tensor) -> Tensor:
         """How far a window's steps are from those a period before, in the mean (batch, columns, 1): bands follow it."""
         period = self.plan.period
-        return (rest[..., period:] - rest[..., :-period]).abs().mean(-1, keepdim=True).clamp(min=FLATTEST)
+        return torch.maximum((rest[..., period:] - rest[..., :-period]).abs().mean(-1, keepdim=True), self.calm)
 
     def _spread(self, made: Tensor) -> Tensor:
         """Distances from the mean, in the order of the quantiles: they grow from the median outwards, so none cross."""

@@ -36,11 +36,11 @@ def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...], season: in
     error = _error(found["mean"], rows)
     lower, upper = (found["quantiles"][..., index] for index in (0, -1))
     held = (rows["future"] >= lower) & (rows["future"] <= upper)
-    band = round(100 * (quantiles[-1] - quantiles[0]))
+    band = f"coverage_{round(100 * (quantiles[-1] - quantiles[0]))}"
     naive = _error(_seasonal(rows, season), rows)
     values = {
         **_values(error, rows, naive),
-        f"coverage_{band}": float(held.mean()),
+        band: float(held.mean()),
         "pinball": _pinball(found, rows, quantiles),
     }
     columns = [
@@ -48,13 +48,13 @@ def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...], season: in
             "column": label,
             "mse": float(np.square(error[..., index]).mean()),
             "mae": float(np.abs(error[..., index]).mean()),
-            f"coverage_{band}": float(held[..., index].mean()),
+            band: float(held[..., index].mean()),
         }
         for index, label in enumerate(labels)
     ]
     return Scores(
         values=values,
-        tables={"by column": columns, "by how much of a window is sent": list(_shortened(predict, rows, season))},
+        tables={"by column": columns, "by how much of a window is sent": list(_shortened(predict, rows, season, band))},
         arrays={
             "mean": found["mean"],
             "quantiles": found["quantiles"],
@@ -70,14 +70,25 @@ def _asked(predict: Predict, series: Floats) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in ("mean", "quantiles")}
 
 
-def _shortened(predict: Predict, rows: Arrays, season: int) -> Iterator[dict[str, Any]]:
-    """Errors where less than the context is sent, filled as the service fills it; on every eighth window."""
+def _shortened(predict: Predict, rows: Arrays, season: int, band: str) -> Iterator[dict[str, Any]]:
+    """Errors and coverage where less than the context is sent, filled as the service fills it; on every eighth window."""
     every = {key: array[:: max(1, min(8, len(array) // 100))] for key, array in rows.items()}
     context = every["series"].shape[1]
     for sent in sorted({context, context * 2 // 3, context // 3, max(2, min(context, season))}, reverse=True):
         filled = np.stack([window(one[-sent:], context, season) for one in every["series"]])
-        error = _error(_asked(predict, filled)["mean"], every)
-        yield {"steps": sent, "mse": float(np.square(error).mean()), "mae": float(np.abs(error).mean())}
+        found = _asked(predict, filled)
+        error = _error(found["mean"], every)
+        yield {
+            "steps": sent,
+            "mse": float(np.square(error).mean()),
+            "mae": float(np.abs(error).mean()),
+            band: _held(found, every),
+        }
+
+
+def _held(found: Arrays, rows: Arrays) -> float:
+    """Share of the truth between the outermost quantiles."""
+    return float(((rows["future"] >= found["quantiles"][..., 0]) & (rows["future"] <= found["quantiles"][..., -1])).mean())
 
 
 def _error(forecast: Floats, rows: Arrays) -> Floats:

@@ -124,3 +124,13 @@ def test_the_last_value_is_taken_off_as_the_maps_say():
     rest, back, _ = removed(x)
     assert torch.allclose(rest, x @ removed.off, atol=1e-6)
     assert torch.allclose(back.expand(-1, 7), x @ removed.back, atol=1e-6)
+
+
+def test_a_window_that_repeats_itself_has_the_band_of_a_calm_one():
+    network, still = built(), torch.zeros(1, 24, 2)
+    network.eval().meet(raw(200))
+    calm = network.calm.clone()
+    assert (calm > 0.3).all()
+    _, apart = network.answers(still)
+    network.calm.mul_(2)
+    assert torch.allclose(network.answers(still)[1], 2 * apart, atol=1e-5)
