@@ -238,11 +238,8 @@ def _numbers(values: list[Any], field: str, most: int) -> NDArray[np.float64]:
     if set(map(type, values)) - {int, float}:
         index = next(index for index, value in enumerate(values) if type(value) not in (int, float))
         raise InvalidInput(f"Field {shown(f'{field}[{index}]')} is {shown(values[index])}; expected a number.")
-    try:
-        numbers = np.array(values, np.float64)
-    except OverflowError:  # a whole number of more than 308 digits
-        numbers = np.array([float(f"{value}") if abs(value) < LARGEST else np.inf for value in values])
-    beyond = np.flatnonzero(~(np.abs(numbers) <= LARGEST))  # NaN and infinity too
+    numbers = np.array(values, np.float64)  # JSON's parser let no NaN and no infinity in
+    beyond = np.flatnonzero(np.abs(numbers) > LARGEST)
     if len(beyond):
         value = shown(f"{numbers[beyond[0]]:g}")
         raise InvalidInput(
@@ -258,9 +255,9 @@ def _time(written: str | None) -> datetime | None:
         raise InvalidInput(f"Field 'start' is {shown(written)}; expected a time such as 2018-06-01T00:00:00.") from None
 
 
-def _frequency(written: str | None) -> str | None:
+def _frequency(written: str | None) -> Frequency | None:
     try:
-        return None if written is None else (Frequency.parse(written), written)[1]
+        return None if written is None else Frequency.parse(written)
     except ValueError as error:
         raise InvalidInput(f"Field 'frequency' is {shown(written)}: {error}.") from None
 

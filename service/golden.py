@@ -73,9 +73,9 @@ class Golden:
                     shape = None if got is None else got.shape
                     raise ValueError(f"output {name!r} has shape {shape} where {wanted.shape} was recorded")
                 difference = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()
-                worst.append(float(difference) / self._magnitude(name))
+                worst.append(float(difference) / self.magnitude(name))
         return float(np.max(worst))  # unlike max(), keeps a NaN
 
-    def _magnitude(self, name: str) -> float:
+    def magnitude(self, name: str) -> float:
         """What a difference of this output is measured in: its largest recorded value, or 1."""
         return max(1.0, float(np.abs(self.outputs[name].astype(np.float64)).max(initial=0)))

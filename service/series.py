@@ -19,59 +19,6 @@ UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 MONTHS = {"mo": 1, "y": 12}
 
 
-class Preparation(BaseModel):
-    """How a model's windows are cut, as its manifest says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: tuple[str, ...] = Field(min_length=1)
-    target: str
-    """The column that a series without a name is."""
-    context: int = Field(ge=1)
-    horizon: int = Field(ge=1)
-    least: int = Field(ge=1)
-    """Steps of the shortest window that is taken; what is missing in front is filled with its seasons."""
-    season: int = Field(ge=1)
-    independent: bool
-    """Whether each column is forecast from itself alone, so that some of the columns may be left out."""
-    quantiles: tuple[float, ...]
-    frequency: str = ""
-    """Of the steps, such as `1h` or `1mo`; empty where it is not known."""
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.target not in self.columns:
-            raise ValueError(f"target is {self.target!r}; expected one of {self.columns}")
-        if self.least > self.context:
-            raise ValueError(f"least is {self.least}, longer than the context of {self.context}")
-        return self
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A series as a client sent it, checked: finite numbers, columns of one length."""
-
-    values: NDArray[np.float64]
-    """(time, columns)"""
-    names: tuple[str, ...] | None = None
-    """Of the columns; None where they were sent without."""
-    flat: bool = False
-    """Whether it was one column without a name."""
-    horizon: int | None = None
-    start: datetime | None = None
-    """The time of its first step."""
-    frequency: str | None = None
-
-
-def window(values: NDArray[Any], context: int, season: int) -> NDArray[np.float32]:
-    """The last `context` steps of `values` (time, columns); in front of fewer they are repeated, in whole seasons."""
-    missing = context - len(values)
-    if missing > 0:
-        repeated = len(values) // season * season or len(values)
-        values = np.concatenate([values[np.arange(-missing, 0) % repeated], values])  # each of its own phase
-    return np.ascontiguousarray(values[-context:], np.float32)
-
-
 @dataclass(frozen=True)
 class Frequency:
     """The time from one step to the next: seconds, or months of whatever length."""
@@ -101,3 +48,58 @@ class Frequency:
                 if day == 28:
                     raise
         return start.replace(year=year, month=month + 1)
+
+
+class Preparation(BaseModel):
+    """How a model's windows are cut, as its manifest says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    target: str
+    """The column that a series without a name is."""
+    context: int = Field(ge=1)
+    horizon: int = Field(ge=1)
+    least: int = Field(ge=1)
+    """Steps of the shortest window that is taken; what is missing in front is filled with its seasons."""
+    season: int = Field(ge=1)
+    independent: bool
+    """Whether each column is forecast from itself alone, so that some of the columns may be left out."""
+    quantiles: tuple[float, ...]
+    frequency: str = ""
+    """Of the steps, such as `1h` or `1mo`; empty where it is not known."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.target not in self.columns:
+            raise ValueError(f"target is {self.target!r}; expected one of {self.columns}")
+        if self.least > self.context:
+            raise ValueError(f"least is {self.least}, longer than the context of {self.context}")
+        if self.frequency:
+            Frequency.parse(self.frequency)
+        return self
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A series as a client sent it, checked: finite numbers, columns of one length."""
+
+    values: NDArray[np.float64]
+    """(time, columns)"""
+    names: tuple[str, ...] | None = None
+    """Of the columns; None where they were sent without."""
+    flat: bool = False
+    """Whether it was one column without a name."""
+    horizon: int | None = None
+    start: datetime | None = None
+    """The time of its first step."""
+    frequency: Frequency | None = None
+
+
+def window(values: NDArray[Any], context: int, season: int) -> NDArray[np.float32]:
+    """The last `context` steps of `values` (time, columns); in front of fewer they are repeated, in whole seasons."""
+    missing = context - len(values)
+    if missing > 0:
+        repeated = len(values) // season * season or len(values)
+        values = np.concatenate([values[np.arange(-missing, 0) % repeated], values])  # each of its own phase
+    return np.ascontiguousarray(values[-context:], np.float32)

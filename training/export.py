@@ -60,7 +60,7 @@ def _unpadded(reference: Golden, predict: Predict, wanted: Export) -> float:
         alone = {name: _trimmed(array[row : row + 1], wanted.axes.get(name, {})) for name, array in reference.inputs.items()}
         for name, got in predict(alone).items():
             recorded = reference.outputs[name][row : row + 1][tuple(slice(size) for size in got.shape)]
-            worst = max(worst, float(np.abs(got - recorded).max()))
+            worst = max(worst, float(np.abs(got - recorded).max()) / reference.magnitude(name))
     return worst
 
 

@@ -24,18 +24,15 @@ from training.room import Predict, Scores
 Floats = NDArray[Any]
 AT_ONCE = 512
 """Windows computed together."""
-ETS_WINDOWS, ETS_STEPS = 40, 504
-"""Windows that AutoETS forecasts, evenly spaced: one fit for each and column; and the steps it is fitted to, at most."""
-SHOWN = 4
-"""Windows that are drawn."""
+ETS_WINDOWS, ETS_FITS, ETS_STEPS = 40, 280, 504
+"""Most windows that AutoETS forecasts, most fits (one for each window and column), and most steps of a fit."""
 
 
 def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...], season: int, quantiles: tuple[float, ...]) -> Scores:
     """Of anything that answers like the graph, on `series`, `future`, `scale` and `unrest` (see `windows.Cut.rows`)."""
     found = _asked(predict, rows["series"])
     error = _error(found["mean"], rows)
-    lower, upper = (found["quantiles"][..., index] for index in (0, -1))
-    held = (rows["future"] >= lower) & (rows["future"] <= upper)
+    held = _held(found, rows)
     band = f"coverage_{round(100 * (quantiles[-1] - quantiles[0]))}"
     naive = _error(_seasonal(rows, season), rows)
     values = {
@@ -82,13 +79,14 @@ def _shortened(predict: Predict, rows: Arrays, season: int, band: str) -> Iterat
             "steps": sent,
             "mse": float(np.square(error).mean()),
             "mae": float(np.abs(error).mean()),
-            band: _held(found, every),
+            band: float(_held(found, every).mean()),
         }
 
 
-def _held(found: Arrays, rows: Arrays) -> float:
-    """Share of the truth between the outermost quantiles."""
-    return float(((rows["future"] >= found["quantiles"][..., 0]) & (rows["future"] <= found["quantiles"][..., -1])).mean())
+def _held(found: Arrays, rows: Arrays) -> NDArray[np.bool_]:
+    """Where the truth is between the outermost quantiles: (n, horizon, columns)."""
+    held: NDArray[np.bool_] = (rows["future"] >= found["quantiles"][..., 0]) & (rows["future"] <= found["quantiles"][..., -1])
+    return held
 
 
 def _error(forecast: Floats, rows: Arrays) -> Floats:
@@ -140,7 +138,8 @@ def baselines(rows: Arrays, season: int, linear: Floats, centre: Floats, scale: 
 
 def _ets(rows: Arrays, season: int) -> dict[str, dict[str, float]]:
     """AutoETS (Hyndman et al. 2002) on some of the windows, evenly spaced; its skill is over the last season on those."""
-    some = {key: array[:: max(1, len(array) // ETS_WINDOWS)][:ETS_WINDOWS] for key, array in rows.items()}
+    most = max(1, min(ETS_WINDOWS, ETS_FITS // rows["future"].shape[2]))
+    some = {key: array[:: max(1, len(array) // most)][:most] for key, array in rows.items()}
     count, horizon, columns = some["future"].shape
     reference = _error(_seasonal(some, season), some)
     forecast = np.empty((count, horizon, columns))
@@ -148,9 +147,11 @@ def _ets(rows: Arrays, season: int) -> dict[str, dict[str, float]]:
         steps = np.asarray(some["series"][at][-ETS_STEPS:, column], np.float64)
         model = AutoETS(season_length=season if 1 < season <= min(24, len(steps) // 2) else 1)
         try:
-            forecast[at, :, column] = model.forecast(y=steps, h=horizon)["mean"]
-        except Exception:  # noqa: BLE001 - the library raises plain ones on series it cannot fit, constant ones among them
-            forecast[at, :, column] = steps[-1]
+            with np.errstate(all="ignore"):  # the spread of a perfect fit
+                made = model.forecast(y=steps, h=horizon)["mean"]
+        except NotImplementedError:  # "tiny datasets"
+            made = np.full(horizon, np.nan)
+        forecast[at, :, column] = np.where(np.isfinite(made), made, steps[-1])
     return {f"AutoETS, {count} of the windows": _values(_error(forecast, some), some, reference)}
 
 

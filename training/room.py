@@ -60,7 +60,7 @@ class Data:
     unlabelled: Any = None
     """Rows of the source that have no label, as the room likes them."""
     given: Arrays = field(default_factory=dict)
-    """What `pretrain` found: weights to start from, a teacher's answers."""
+    """What a network starts from: scales of its inputs, what `pretrain` found."""
 
 
 NO_SOURCE = Source(name="", size_bytes=0, sha256="0" * 64, rows={})

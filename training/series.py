@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from service.manifest import Source
 from service.series import LARGEST
 from training.room import Sources, TrainingError
-from training.sources import fingerprint
+from training.sources import SEPARATORS, fingerprint
 
 Fill = Literal["none", "previous", "linear", "zero"]
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 ETT_COLUMNS = ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")
 ETT_MONTHS = (12, 4, 4)
 """Of training, validation and test, 30 days each, as the literature cuts it (Zhou et al. 2021, "Informer")."""
-SEASONS = {"s": 60, "min": 60, "h": 24, "d": 7, "w": 52, "mo": 12, "y": 1}
-"""Steps of the season to expect, by the unit of the frequency."""
+SEASONS = {"s": (60,), "min": (1_440, 60), "h": (24,), "d": (7,), "w": (52,), "mo": (12,), "y": (1,)}
+"""Units of the seasons to expect, the longer first, by the unit of the frequency."""
+LONGEST_SEASON = 288
+"""Steps: a day in steps of five minutes."""
 STEPS_S = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 MOST_GAPS = 10_000_000
 """Steps that may be missing in all, before the times are taken for wrong."""
@@ -37,7 +38,6 @@ class Corpus:
     series: list[NDArray[np.float32]]
     """(time, columns) each"""
     columns: tuple[str, ...]
-    target: str
     frequency: str
     season: int
     name: str
@@ -64,7 +64,6 @@ def ett(origin: Sources, target: tuple[str, ...]) -> Corpus:
     return Corpus(
         series=[table[list(columns)].to_numpy(np.float32)],
         columns=columns,
-        target=columns[-1],
         frequency="1h",
         season=24,
         name="ETTh1",
@@ -92,9 +91,7 @@ def own(path: Path, asked: Asked) -> Corpus:
     data = path.read_bytes()
     table = _table(path, data)
     columns = _columns(path, table, asked)
-    groups = (
-        [("", table)] if asked.series is None else [(str(name), part) for name, part in table.groupby(asked.series, sort=True)]
-    )
+    groups = [("", table)] if asked.series is None else list(table.groupby(asked.series, sort=True))
     series, frequencies = [], set()
     for name, part in groups:
         where = f"{path}, series {name!r}" if asked.series else str(path)
@@ -104,13 +101,11 @@ def own(path: Path, asked: Asked) -> Corpus:
     if len(frequencies) > 1:
         raise TrainingError(f"{path}: the series have the frequencies {', '.join(sorted(frequencies))}; expected the same.")
     (frequency,) = frequencies
-    unit = frequency.lstrip("0123456789")
     return Corpus(
         series=series,
         columns=columns,
-        target=columns[-1],
         frequency=frequency,
-        season=_season(frequency, unit),
+        season=_season(frequency),
         name=path.name,
         size_bytes=len(data),
         digest=[hashlib.sha256(data).digest()],
@@ -118,9 +113,11 @@ def own(path: Path, asked: Asked) -> Corpus:
     )
 
 
-def _season(frequency: str, unit: str) -> int:
-    count = int(frequency.removesuffix(unit) or 1)
-    return max(1, SEASONS[unit] // count) if SEASONS[unit] % count == 0 else 1
+def _season(frequency: str) -> int:
+    """Steps of the longest season to expect that is a whole number of steps and not too many; 1 for none."""
+    unit = frequency.lstrip("0123456789")
+    count = int(frequency.removesuffix(unit))
+    return next((one // count for one in SEASONS[unit] if one % count == 0 and one // count <= LONGEST_SEASON), 1)
 
 
 def _table(path: Path, data: bytes) -> "pd.DataFrame":
@@ -130,6 +127,7 @@ def _table(path: Path, data: bytes) -> "pd.DataFrame":
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise TrainingError(f"{path} cannot be read as a table in UTF-8: {' '.join(str(error).split())}.") from error
+    table = table.fillna("")  # rows that are cut short
     table.index = table.index + 2  # the row of the file: the header is the first
     if not len(table):
         raise TrainingError(f"{path} has no rows under its header.")
@@ -146,6 +144,8 @@ def _columns(path: Path, table: "pd.DataFrame", asked: Asked) -> tuple[str, ...]
     ):
         if name is not None and name not in table.columns:
             raise TrainingError(f"{path} has no column {name!r} ({option}); it has {has}.")
+    if len(set(asked.target)) < len(asked.target):
+        raise TrainingError(f"--target names a column twice: {', '.join(asked.target)}.")
     if asked.target:
         return asked.target
     rest = [str(name) for name in table.columns if name not in (asked.time, asked.series)]
@@ -189,20 +189,17 @@ def _regular(where: str, table: "pd.DataFrame", columns: tuple[str, ...], asked:
 
 
 def _times(where: str, written: "pd.Series[str]") -> "pd.Series[Any]":
-    for form in (None, "ISO8601", "%Y%m%d", "%Y", "%b-%d-%Y", "mixed"):
+    forms = ("%Y",) if written.str.fullmatch(r"\d{4}").all() else ("ISO8601", "%Y%m%d", "%b-%d-%Y", "mixed")
+    for form in forms:
         try:
-            if form is None:
-                if not written.str.fullmatch(r"\d{4}").all():
-                    continue
-                return pd.to_datetime(written, format="%Y")
-            return pd.to_datetime(written, format=form, utc=False)
+            times = pd.to_datetime(written, format=form)
         except (ValueError, TypeError, OverflowError):
             continue
+        if times.notna().all():  # an empty cell is no time
+            return times
     for row, one in written.items():
-        try:
-            pd.to_datetime(one)
-        except (ValueError, TypeError, OverflowError):
-            raise TrainingError(f"{where}, row {row}: the time is {one!r}; expected one such as 2018-06-01 12:00.") from None
+        if not one.strip() or pd.isna(pd.to_datetime(one, errors="coerce")):
+            raise TrainingError(f"{where}, row {row}: the time is {one!r}; expected one such as 2018-06-01 12:00.")
     raise TrainingError(f"{where}: the times are written in several ways; expected one, such as 2018-06-01 12:00.")
 
 

@@ -27,6 +27,8 @@ from training.room import TrainingError
 Pixels = NDArray[np.uint8]
 PICTURES = (".png", ".jpg", ".jpeg")
 OTHER_PICTURES = (".avif", ".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+"""Of the user's own tables, by the end of the file's name."""
 CHUNK_BYTES = 1 << 18
 TIMEOUT_S = 30
 

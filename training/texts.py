@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from service.manifest import Source
 from training.room import Sources, TrainingError
-from training.sources import fingerprint
+from training.sources import SEPARATORS, fingerprint
 
 csv.field_size_limit(1 << 27)
 IMDB_COUNTS = {("train", "neg"): 12_500, ("train", "pos"): 12_500, ("train", "unsup"): 50_000,
@@ -26,7 +26,6 @@ IMDB_COPY = ("1a140a9b36dbd5ea0ee9388a4293dfd9", "; a copy of it: about 65 of it
 """MD5 of an archive that was built again from a mirror, and what is known of it."""
 UNLABELLED = "unsup"
 """The folder of texts without a label, as in IMDb."""
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)

@@ -68,13 +68,6 @@ class Prediction(BaseModel):
 
 
 @dataclass(frozen=True)
-class Assets:
-    """How windows are cut."""
-
-    preparation: Preparation
-
-
-@dataclass(frozen=True)
 class About:
     """What a series looked like: its form, which columns it had, and what is to be said of the time."""
 
@@ -85,7 +78,7 @@ class About:
     timestamps: tuple[str, ...] | None
 
 
-def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Assets:  # noqa: ARG001 - no file is needed
+def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Preparation:  # noqa: ARG001 - no file is needed
     """Raises ValueError where preparation and graph do not fit each other."""
     preparation = Preparation.model_validate(manifest.preparation)
     columns = len(preparation.columns)
@@ -97,22 +90,20 @@ def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -
     }
     if shapes != wanted:
         raise ValueError(f"the graph's rows are {shapes}; this family's are {wanted}")
-    return Assets(preparation)
+    return preparation
 
 
-def preprocess(asked: Asked, assets: Assets) -> family.Item:
+def preprocess(asked: Asked, assets: Preparation) -> family.Item:
     """A series to `series` (float32, 1 x context x columns). Raises InvalidInput where the model cannot take it."""
-    wanted = assets.preparation
-    places = _places(asked, wanted)
-    length = len(asked.values)
-    if length < wanted.least:
-        raise InvalidInput(f"Field 'series' has {length} steps; this model takes at least {wanted.least}.")
-    horizon = wanted.horizon if asked.horizon is None else asked.horizon
-    if horizon > wanted.horizon:
-        raise InvalidInput(f"Field 'horizon' is {horizon}; this model forecasts at most {wanted.horizon} steps.")
-    whole = np.zeros((1, wanted.context, len(wanted.columns)), np.float32)  # a column that was left out is forecast for nobody
-    whole[0][:, places] = window(asked.values, wanted.context, wanted.season)
-    return family.Item({"series": whole}, About(asked, places, horizon, _timestamps(asked, wanted, horizon)))
+    places, length = _places(asked, assets), len(asked.values)
+    if length < assets.least:
+        raise InvalidInput(f"Field 'series' has {length} steps; this model takes at least {assets.least}.")
+    horizon = asked.horizon or assets.horizon
+    if horizon > assets.horizon:
+        raise InvalidInput(f"Field 'horizon' is {horizon}; this model forecasts at most {assets.horizon} steps.")
+    whole = np.zeros((1, assets.context, len(assets.columns)), np.float32)  # a column that was left out is forecast for nobody
+    whole[0][:, places] = window(asked.values, assets.context, assets.season)
+    return family.Item({"series": whole}, About(asked, places, horizon, _timestamps(asked, assets, horizon)))
 
 
 def _places(asked: Asked, wanted: Preparation) -> tuple[int, ...]:
@@ -135,10 +126,9 @@ def _places(asked: Asked, wanted: Preparation) -> tuple[int, ...]:
 def _timestamps(asked: Asked, wanted: Preparation, horizon: int) -> tuple[str, ...] | None:
     if asked.start is None:
         return None
-    written = asked.frequency or wanted.frequency
-    if not written:
+    if asked.frequency is None and not wanted.frequency:
         raise InvalidInput("Field 'frequency' is missing; expected one such as 1h beside 'start': this model has none.")
-    frequency, length = Frequency.parse(written), len(asked.values)
+    frequency, length = asked.frequency or Frequency.parse(wanted.frequency), len(asked.values)
     try:
         return tuple(frequency.after(asked.start, length + step).isoformat() for step in range(horizon))
     except (OverflowError, ValueError):
@@ -152,18 +142,18 @@ def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
     return graphs["model"].run(arrays)
 
 
-def postprocess(arrays: Arrays, about: About, assets: Assets, options: family.Options) -> dict[str, Any]:  # noqa: ARG001 - it takes none
+def postprocess(arrays: Arrays, about: About, assets: Preparation, options: family.Options) -> dict[str, Any]:  # noqa: ARG001 - it takes none
     """One row's arrays to a `Prediction`."""
-    wanted, length = assets.preparation, len(about.asked.values)
+    length = len(about.asked.values)
     mean = arrays["mean"][0, : about.horizon, about.places]  # (columns, horizon): an index of several axes goes first
     levels = arrays["quantiles"][0, : about.horizon, about.places]  # (columns, horizon, quantiles)
     prediction = {
         "horizon": about.horizon,
         "mean": _formed(mean, about.asked),
-        "quantiles": {f"{level:g}": _formed(levels[..., index], about.asked) for index, level in enumerate(wanted.quantiles)},
-        "columns": [wanted.columns[place] for place in about.places],
-        "used": min(length, wanted.context),
-        "filled": max(0, wanted.context - length),
+        "quantiles": {f"{level:g}": _formed(levels[..., index], about.asked) for index, level in enumerate(assets.quantiles)},
+        "columns": [assets.columns[place] for place in about.places],
+        "used": min(length, assets.context),
+        "filled": max(0, assets.context - length),
     }
     if about.timestamps is not None:
         prediction["timestamps"] = about.timestamps
@@ -179,11 +169,9 @@ def _formed(values: NDArray[Any], asked: Asked) -> Any:
     return np.ascontiguousarray(values.T)
 
 
-def example(assets: Assets) -> dict[str, Any]:
+def example(assets: Preparation) -> dict[str, Any]:
     """A body that this version answers: the documented one fits those that forecast each column alone."""
-    wanted = assets.preparation
-    length = max(wanted.least, 2)
-    return {"series": {name: [float(step % 7) for step in range(length)] for name in wanted.columns}}
+    return {"series": {name: [float(step % 7) for step in range(assets.least)] for name in assets.columns}}
 
 
 verbs = (

@@ -61,7 +61,9 @@ def test_what_is_after_the_last_year_is_an_error(frequency, start):
         Frequency.parse(frequency).after(datetime.fromisoformat(start), 1)
 
 
-@pytest.mark.parametrize("change", [{"target": "c"}, {"least": 9}, {"columns": []}, {"horizon": 0}, {"more": 1}])
+@pytest.mark.parametrize(
+    "change", [{"target": "c"}, {"least": 9}, {"columns": []}, {"horizon": 0}, {"more": 1}, {"frequency": "often"}]
+)
 def test_a_preparation_that_does_not_fit_itself_is_refused(change):
     assert Preparation.model_validate(PREPARATION).columns == ("a", "b")
     with pytest.raises(ValidationError):

@@ -1,5 +1,7 @@
 """What a room must offer."""
 
+import dataclasses
+import inspect
 from dataclasses import dataclass
 
 import pytest
@@ -24,8 +26,18 @@ def test_every_room_offers_all_of_it():
     for name, room in rooms().items():
         assert all(callable(getattr(room, one, None)) for one in OFFERED), name
         assert 0 <= room.tolerance < 1
+        assert room.reported[0] == room.gate
         config = room.Config()
         assert all(hasattr(config, field) for field in (*RECIPE_BOUNDS, "schedule", "average", "focus", "precision")), name
+
+
+@pytest.mark.parametrize("name", rooms())
+def test_each_field_of_a_configuration_has_its_comment(name):
+    configuration = rooms()[name].Config
+    lines = [line.strip() for line in inspect.getsource(configuration).splitlines()]
+    for field in dataclasses.fields(configuration):
+        (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{field.name}: "))
+        assert lines[at - 1].startswith("# "), field.name
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,16 @@ def table(times, values=None):
     return "date,a\n" + "".join(f"{time},{value}\n" for time, value in zip(times, values, strict=True))
 
 
-def test_every_column_of_numbers_is_taken_and_the_last_is_the_target(tmp_path):
+def test_every_column_of_numbers_is_taken(tmp_path):
     found = own(tmp_path, HOURS.replace("date,a,b", "date,a,b").replace("\n", ",x\n").replace("b,x", "b,kind", 1))
-    assert (found.columns, found.target, found.frequency, found.season) == (("a", "b"), "b", "1h", 24)
+    assert (found.columns, found.frequency, found.season) == (("a", "b"), "1h", 24)
     assert found.series[0].shape == (24, 2)
     assert found.series[0][3].tolist() == [3, 30]
 
 
 def test_named_columns_are_taken_in_their_order(tmp_path):
     found = own(tmp_path, HOURS, target=("b", "a"))
-    assert (found.columns, found.target, found.series[0][3].tolist()) == (("b", "a"), "a", [30, 3])
+    assert (found.columns, found.series[0][3].tolist()) == (("b", "a"), [30, 3])
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,8 @@ def test_named_columns_are_taken_in_their_order(tmp_path):
         (["2020-01-31", "2020-02-29", "2020-03-31"], "1mo", 12),
         (["2020-01-01", "2020-04-01", "2020-07-01"], "3mo", 4),
         (["2020-01-01", "2020-01-02", "2020-01-03"], "1d", 7),
-        (["2020-01-01 00:00", "2020-01-01 00:15", "2020-01-01 00:30"], "15min", 4),
+        (["2020-01-01 00:00", "2020-01-01 00:15", "2020-01-01 00:30"], "15min", 96),
+        (["2020-01-01 00:00", "2020-01-01 00:01", "2020-01-01 00:02"], "1min", 60),
         (["2020-01-01T00:00:00Z", "2020-01-01T06:00:00Z", "2020-01-01T12:00:00Z"], "6h", 4),
     ],
 )
@@ -98,6 +99,9 @@ def test_several_series_in_one_file_are_told_apart(tmp_path):
     [
         (HOURS, {"time": "when"}, r"no column 'when' \(--time-column\); it has date, a, b"),
         (HOURS, {"target": ("c",)}, r"no column 'c' \(--target\)"),
+        (HOURS, {"target": ("a", "a")}, "--target names a column twice"),
+        ("date,a\n2020-01-01,1\n2020-01-02\n2020-01-03,3\n", {}, "row 3: a is empty"),
+        ('date,a\n2020-01-01,1\n"",2\n2020-01-03,3\n', {}, "row 3: the time is ''"),
         (HOURS, {"series": "shop"}, r"no column 'shop' \(--series-column\)"),
         ("date,a\n", {}, "has no rows under its header"),
         ("", {}, "cannot be read as a table"),
@@ -129,7 +133,7 @@ def test_ett_has_its_columns_and_its_borders(tmp_path, monkeypatch):
     (tmp_path / "ETTh1.csv").write_bytes(data)
     origin = Sources(None, tmp_path, None, Console(quiet=True))
     found = series.ett(origin, ())
-    assert (found.columns[-1], found.target, found.borders) == ("OT", "OT", (8640, 11520, 14400))
+    assert (found.columns[-1], found.borders) == ("OT", (8640, 11520, 14400))
     assert np.array_equal(found.series[0][0], [1, 2, 3, 4, 5, 6, 7])
     assert series.ett(origin, ("OT",)).series[0].tolist() == [[7], [7], [7]]
     with pytest.raises(TrainingError, match="ETTh1 has no column 'XX'"):

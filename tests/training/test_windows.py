@@ -10,7 +10,7 @@ from training.series import Corpus
 
 def corpus(*lengths, borders=None, season=4):
     series = [np.stack([np.arange(n), 100 + np.arange(n) * 2], 1).astype(np.float32) for n in lengths]
-    return Corpus(series, ("a", "b"), "b", "1h", season, "x", 1, [b"x"], "", borders)
+    return Corpus(series, ("a", "b"), "1h", season, "x", 1, [b"x"], "", borders)
 
 
 def test_what_a_window_forecasts_lies_in_its_part_and_what_it_reads_may_lie_before():
@@ -42,7 +42,7 @@ def test_scales_are_of_the_training_steps():
 
 
 def test_a_column_that_never_changes_is_measured_in_its_own_units():
-    still = Corpus([np.full((100, 1), 7, np.float32)], ("a",), "a", "1h", 4, "x", 1, [b""], "")
+    still = Corpus([np.full((100, 1), 7, np.float32)], ("a",), "1h", 4, "x", 1, [b""], "")
     cut = windows.cut(still, 5, 2, 4, (0.2, 0.2))
     assert (cut.scale.tolist(), cut.unrest.tolist()) == ([1], [1])
 

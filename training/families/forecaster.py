@@ -135,7 +135,7 @@ def data(config: Config, origin: Sources) -> Data:
     cut = windows.cut(corpus, context, horizon, season, (config.validation_share, config.test_share))
     preparation = Preparation(
         columns=corpus.columns,
-        target=corpus.target,
+        target=corpus.columns[-1],
         context=context,
         horizon=horizon,
         least=min(context, max(2, season)),

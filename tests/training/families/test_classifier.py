@@ -1,8 +1,6 @@
 """Pictures to labels: the room's data, networks, step, graph and scores."""
 
-import dataclasses
 import hashlib
-import inspect
 import json
 
 import numpy as np
@@ -39,13 +37,6 @@ def batch(rows, height, width, channels, classes):
 
 
 # Configuration
-
-
-def test_each_field_of_the_configuration_has_its_comment():
-    lines = [line.strip() for line in inspect.getsource(Config).splitlines()]
-    for field in dataclasses.fields(Config):
-        (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{field.name}: "))
-        assert lines[at - 1].startswith("# "), field.name
 
 
 @every_architecture

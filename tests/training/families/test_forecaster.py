@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import inspect
 import json
 
 import numpy as np
@@ -63,13 +62,6 @@ def built(own, run, **options):
     config = Config(**SMALL | options)
     data = forecaster.pretrain(config, data_of(own, **options), run, None)
     return config, data, forecaster.network(config, data)
-
-
-def test_each_field_of_the_configuration_has_its_comment():
-    lines = [line.strip() for line in inspect.getsource(Config).splitlines()]
-    for field in dataclasses.fields(Config):
-        (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{field.name}: "))
-        assert lines[at - 1].startswith("# "), field.name
 
 
 @pytest.mark.parametrize("given", [{"context": 1}, {"horizon": 10**9}, {"units": 0}, {"test_share": 0.9}, {"segment": 0}])

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import inspect
 import json
 import sys
 
@@ -75,13 +74,6 @@ def built(data, **options):
 
 def batch(data, rows=32):
     return {name: torch.from_numpy(array[:rows]) for name, array in data.train.items()}
-
-
-def test_each_field_of_the_configuration_has_its_comment():
-    lines = [line.strip() for line in inspect.getsource(Config).splitlines()]
-    for field in dataclasses.fields(Config):
-        (at,) = (index for index, line in enumerate(lines) if line.startswith(f"{field.name}: "))
-        assert lines[at - 1].startswith("# "), field.name
 
 
 @pytest.mark.parametrize("given", [{"units": 0}, {"limit": 0}, {"word_dropout": 2}, {"conv": -1}, {"vocabulary": 0}])
