@@ -134,3 +134,21 @@ def test_a_window_that_repeats_itself_has_the_band_of_a_calm_one():
     _, apart = network.answers(still)
     network.calm.mul_(2)
     assert torch.allclose(network.answers(still)[1], 2 * apart, atol=1e-5)
+
+
+def test_what_is_settled_widens_each_side_of_the_bands():
+    network = built().eval()
+    plain = Deployed(network, None, settled(0.0)).eval()(raw())[1]
+    wider = Deployed(network, None, Settled(0.0, torch.full((7,), 2.0), torch.full((7,), 3.0))).eval()(raw())[1]
+    assert torch.allclose(wider[..., 1], plain[..., 1])
+    assert torch.allclose(wider[..., 1] - wider[..., 0], 2 * (plain[..., 1] - plain[..., 0]), rtol=1e-3)
+    assert torch.allclose(wider[..., 2] - wider[..., 1], 3 * (plain[..., 2] - plain[..., 1]), rtol=1e-3)
+
+
+def test_what_a_decoder_is_fed_changes_what_it_says_next():
+    x, truth = torch.randn(3, 2, 24), torch.randn(3, 2, 7)
+    for scheduled in (True, False):
+        core = built(core="seq2seq", scheduled=scheduled).core
+        one, other = core(x, truth), core(x, truth + 5)
+        assert torch.equal(one[:, :, 0], other[:, :, 0])
+        assert torch.allclose(one, other) != scheduled

@@ -101,7 +101,7 @@ class Config:
     word_dropout: float = 0.2
     # Share of the features left out in a step.
     dropout: float = 0.3
-    # How far a text's word vectors are also moved the worst way (Miyato et al. 2017); 0 for not, else twice the time.
+    # How far a text's word vectors are also moved the worst way (Miyato et al. 2017); 0 for not, else 2.4 times as slow.
     adversarial: float = 0.0
     # Share of a label's target spread over all labels; a teacher's answers are taken as they are.
     label_smoothing: float = 0.1
