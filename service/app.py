@@ -39,6 +39,8 @@ from service.routes import Routes, answer
 from service.settings import Settings
 
 WEB = Path(__file__).parent / "web"
+FIRST_LOOK_S = 30.0
+"""A worker beside others listens after so long at the latest, its models loaded or not."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CLIENT_LEFT = 499
 """What logs and metrics call a request whose client did not wait; no client ever reads it."""
@@ -57,6 +59,8 @@ def create_app(settings: Settings) -> FastAPI:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
         following = create_task(registry.follow())
+        if settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
+            await registry.first_look(FIRST_LOOK_S)
         yield
         following.cancel()
         with suppress(BaseException):

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from service import metrics, model, repository
@@ -46,7 +47,7 @@ class Registry:
         self._served: dict[str, dict[int, tuple[Found, Model]]] = {}
         self._refused: dict[tuple[str, int], Refused] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self.looked = False
+        self._first_look = asyncio.Event()
         self.draining = False
         self._trouble = ""
 
@@ -108,6 +109,16 @@ class Registry:
 
     # the repository
 
+    @property
+    def looked(self) -> bool:
+        """Whether the repository was looked at, so that what is there is served."""
+        return self._first_look.is_set()
+
+    async def first_look(self, limit_s: float) -> None:
+        """Wait until `looked`, `limit_s` seconds at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._first_look.wait(), limit_s)
+
     async def follow(self) -> None:
         """Look at the repository, again and again, until cancelled."""
         while True:
@@ -123,7 +134,7 @@ class Registry:
             found = await asyncio.to_thread(repository.scan, self._settings.models_dir)
         except OSError as error:
             self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
-            self.looked = True
+            self._first_look.set()
             return
         self._say("")
         on_disk: dict[str, list[Found]] = {}
@@ -133,7 +144,7 @@ class Registry:
             del self._refused[key]
         for name in sorted({*on_disk, *self._served}):
             await self._settle(name, on_disk.get(name, []))
-        self.looked = True
+        self._first_look.set()
 
     def _say(self, trouble: str) -> None:
         """Log a repository that cannot be read once, not at every look."""

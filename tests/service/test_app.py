@@ -1,12 +1,14 @@
 """What surrounds every request, and the docs."""
 
+import asyncio
 import logging
 
 import orjson
 import pytest
 
 from service import metrics
-from service.app import WEB
+from service.app import WEB, create_app
+from service.registry import Registry
 from service.samples import SEVEN_PNG
 from tests.conftest import serving, write_steps_version, write_words_version
 
@@ -140,3 +142,17 @@ async def test_while_draining_answers_tell_clients_to_go(client):
     answer = await client.get("/v2/health/live")
     assert answer.headers["connection"] == "close"
     assert (await client.get("/v2/health/ready")).status_code == 503
+
+
+async def test_a_worker_beside_others_listens_once_its_models_are_loaded(settings):
+    app = create_app(settings.model_copy(update={"workers": 2}))
+    async with app.router.lifespan_context(app):  # uvicorn listens after it is entered
+        assert app.state.registry.not_ready() is None
+
+
+async def test_a_worker_listens_after_a_while_whatever_its_models_do(settings, monkeypatch):
+    monkeypatch.setattr("service.app.FIRST_LOOK_S", 0.05)
+    monkeypatch.setattr(Registry, "look", lambda _: asyncio.sleep(60))
+    app = create_app(settings.model_copy(update={"workers": 2}))
+    async with asyncio.timeout(5), app.router.lifespan_context(app):
+        assert app.state.registry.not_ready() == "The service is loading its models."
