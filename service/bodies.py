@@ -7,7 +7,7 @@ are, so that the caller can leave the event loop when it is long.
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -35,6 +35,10 @@ TEXT_TOUCHES = 4
 """How often a character is touched while a text is tokenised, in units of what a pixel's touch costs."""
 NUMBER_TOUCHES = 16
 """The same of a number while a window is cut."""
+LONGEST_WORD = 200
+"""Characters."""
+WORD_TOUCHES = 4 * 1024
+"""Of a word that may be unknown, so that its near spellings are looked for."""
 TOUCHES = 64
 """How often a pixel is touched while a picture is prepared, about: only a picture of a digit's own size is short work."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -262,6 +266,38 @@ def _frequency(written: str | None) -> Frequency | None:
         raise InvalidInput(f"Field 'frequency' is {shown(written)}: {error}.") from None
 
 
+class Words(BaseModel):
+    """A document of words. Every string in it is taken for one."""
+
+    def inputs(self) -> Sequence[Any]:
+        """What is asked, one by one: the document itself, where it asks one thing."""
+        return [self]
+
+
+def _words(body: Body, kind: type[BaseModel], settings: Settings) -> list[Any]:
+    """Words in whatever fields the document has for them."""
+    if body.media not in (JSON, *UNTOLD):
+        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
+    asked: Any = document(body, kind, settings)
+    for field, value in asked:
+        _sound(field, value, settings)
+    return list(asked.inputs())
+
+
+def _sound(field: str, value: object, settings: Settings) -> None:
+    """Raises where a word, or one of a list, is none that a vocabulary could have."""
+    if isinstance(value, list):
+        if len(value) > settings.max_words:
+            raise TooLarge(f"Field '{field}' has {len(value)} entries; expected at most {settings.max_words}.")
+        for index, one in enumerate(value):
+            _sound(f"{field}[{index}]", one, settings)
+    if isinstance(value, str) and len(value) > LONGEST_WORD:
+        raise TooLarge(f"Field '{field}' has {len(value)} characters; expected at most {LONGEST_WORD}.")
+    if isinstance(value, str) and not value.strip():
+        raise InvalidInput(f"Field '{field}' is {shown(value)}; expected a word.")
+
+
+WORDS = Reader((JSON,), _words, lambda _, __: WORD_TOUCHES)
 SERIES = Reader((JSON,), _series, lambda asked, _: asked.values.size * NUMBER_TOUCHES)
 TEXTS = Reader((JSON, TEXT), _texts, lambda text, _: len(text) * TEXT_TOUCHES)
 PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _work)

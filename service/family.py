@@ -74,15 +74,36 @@ class Verb:
     """(assets) -> a body that this version answers, where not every version answers the documented one."""
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """What a family tells of a version without running it: `GET /v1/<name>`."""
+
+    name: str
+    summary: str
+    Options: type[Options]
+    """The query."""
+    Answer: type[BaseModel]
+    """What stands in the answer beside model and version, for the docs."""
+    answer: Callable[[Any, Any], dict[str, Any]]
+    """(assets, options) -> answer."""
+
+
 class Room(Protocol):
     """What a module in `service/families/` must have."""
 
     verbs: tuple[Verb, ...]
     predict: Predict
+    """All outputs: what tensor requests get, and what is replayed before a version is served."""
 
     def assets(self, manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> object:
         """What `preprocess` and `postprocess` need of a version. Raises ValueError where the manifest does not fit."""
         ...
+
+
+def lookups(room: Room) -> tuple[Lookup, ...]:
+    """A room's `lookups`, where it has any."""
+    found: tuple[Lookup, ...] = getattr(room, "lookups", ())
+    return found
 
 
 def rooms() -> dict[str, Room]:

@@ -5,6 +5,7 @@ knows neither PyTorch nor onnxruntime.
 """
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
+CHOICES = 0.02
+"""Of an output's whole numbers, those that may differ from what was recorded."""
 SINGLE_ROWS = 8
 """Rows that are also asked one by one, because a batch of one takes other paths through a runtime."""
 
@@ -72,9 +75,16 @@ class Golden:
                 if got is None or got.shape != wanted.shape:
                     shape = None if got is None else got.shape
                     raise ValueError(f"output {name!r} has shape {shape} where {wanted.shape} was recorded")
-                difference = np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()
-                worst.append(float(difference) / self.magnitude(name))
+                worst.append(self.apart(name, got, wanted))
         return float(np.max(worst))  # unlike max(), keeps a NaN
+
+    def apart(self, name: str, got: Array, wanted: Array) -> float:
+        """How far an output is from what was recorded of it. Whole numbers are choices, which near ties let fall either way:
+        they are as good as the same where no more than CHOICES of them differ, and nothing alike where more do.
+        """
+        if wanted.dtype.kind in "iu":
+            return 0.0 if (got != wanted).mean() <= CHOICES else math.inf
+        return float(np.abs(got.astype(np.float64) - wanted.astype(np.float64)).max()) / self.magnitude(name)
 
     def magnitude(self, name: str) -> float:
         """What a difference of this output is measured in: its largest recorded value, or 1."""

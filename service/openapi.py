@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from service import bodies
-from service.family import Verb
+from service.family import Lookup, Verb
 
 
 class Error(BaseModel):
@@ -42,6 +42,17 @@ def verb_response(verb: Verb) -> type[BaseModel]:
     )
 
 
+def lookup_response(lookup: Lookup) -> type[BaseModel]:
+    """The answer of a lookup: the model, its version, and what the lookup says."""
+    return create_model(f"{lookup.name.capitalize()}Response", __base__=lookup.Answer, model=(str, ...), version=(int, ...))
+
+
+def query(options: type[BaseModel]) -> list[dict[str, Any]]:
+    """The fields of a query for OpenAPI."""
+    found = options.model_json_schema()["properties"]
+    return [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in found.items()]
+
+
 def verb_extra(verb: Verb) -> dict[str, Any]:
     """The query and the body of a verb for OpenAPI, from its pydantic classes."""
     content: dict[str, Any] = {}
@@ -56,9 +67,7 @@ def verb_extra(verb: Verb) -> dict[str, Any]:
         else:
             content[media] = {"schema": {"type": "string", "format": "binary"}}
     ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != bodies.JSON))
-    options = verb.Options.model_json_schema()["properties"]
-    parameters = [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in options.items()]
-    return {"requestBody": {"required": True, "content": ordered}, "parameters": parameters}
+    return {"requestBody": {"required": True, "content": ordered}, "parameters": query(verb.Options)}
 
 
 INFER_EXTRA: dict[str, Any] = {

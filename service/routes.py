@@ -25,7 +25,7 @@ from service.errors import (
     UnsupportedMedia,
     shown,
 )
-from service.family import Item, Room, Verb
+from service.family import Item, Lookup, Room, Verb, lookups
 from service.golden import Arrays
 from service.model import Model, Timing
 from service.registry import Registry
@@ -107,6 +107,8 @@ class Routes:
         for family, room in self._rooms.items():
             for verb in room.verbs:
                 self._verb(router, family, verb)
+            for lookup in lookups(room):
+                self._lookup(router, family, lookup)
         return router
 
     # typed verbs
@@ -140,6 +142,25 @@ class Routes:
             predictions = await asyncio.to_thread(self._said, *told) if long else self._said(*told)
         content = {"model": model.name, "version": model.version, "predictions": predictions}
         return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
+
+    def _lookup(self, router: APIRouter, family: str, lookup: Lookup) -> None:
+        async def handler(request: Request) -> Response:
+            options = bodies.validated(lookup.Options, dict(request.query_params))
+            with self._model(family, options.model, options.version).lease() as model:
+                said = await asyncio.to_thread(lookup.answer, model.assets, options)
+            return answer({"model": model.name, "version": model.version, **said})
+
+        router.add_api_route(
+            f"/v1/{lookup.name}",
+            handler,
+            name=lookup.name,
+            summary=lookup.summary,
+            description=lookup.Answer.__doc__,
+            tags=[family],
+            response_model=openapi.lookup_response(lookup),
+            responses={status: openapi.ERRORS[status] for status in (404, 422, 503)},
+            openapi_extra={"parameters": openapi.query(lookup.Options)},
+        )
 
     def _model(self, family: str, name: str | None, version: str | None) -> Model:
         """The model that a typed request names, or the one that answers its family's verbs."""

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     max_pixels: Count = Field(16_000_000, description="pixels of one picture (413)")
     max_side: Count = Field(20_000, description="longest side of one picture, in pixels (413)")
     max_chars: Count = Field(500_000, description="characters of one text (413)")
+    max_words: Count = Field(256, description="words or pairs of words in one request (413)")
     max_points: Count = Field(100_000, description="numbers in one series (413)")
     max_batch: Count = Field(64, description="rows computed together")
     max_padded: Count = Field(16_384, description="rows computed together times the longest of them, for texts and the like")

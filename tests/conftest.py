@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service import text
+from service import text, vocabulary
 from service.golden import Golden
 from service.manifest import GOLDEN, MANIFEST, File, GraphSpec, Manifest, Source, TensorSpec, Training, sha256
 from service.manifest import Golden as Recorded
 from service.settings import Settings
 from service.text import Tokenizer
+from service.vocabulary import TERMS, Vocabulary
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -182,6 +183,98 @@ def write_words_version(models_dir: Path, name: str = "words", version: int = 1,
         preparation={},
         limits={"time": limit},
         **changes,
+    )
+
+
+VECTORS = {
+    "film": (0.2, 0.1, 2.0), "movie": (0.2, 0.0, 2.1), "man": (0.0, 1.0, 0.0), "woman": (0.0, -1.0, 0.0), "king": (1.0, 1.0, 0.0),
+    "queen": (1.0, -1.0, 0.0), "brilliant": (-1.0, 0.1, 0.5), "superb": (-1.0, 0.0, 0.5), "lawnmower": (0.0, 0.0, -1.0),
+}  # fmt: skip
+"""Of `vectors_graph`, before they are brought to length 1."""
+
+
+def unit_vectors(vectors: Sequence[Sequence[float]]) -> np.ndarray:
+    """(1 + words, size), zeros for padding."""
+    table = np.array(vectors, np.float32)
+    return np.concatenate([np.zeros((1, table.shape[1]), np.float32), table / np.linalg.norm(table, axis=1, keepdims=True)])
+
+
+def vectors_graph(table: np.ndarray) -> bytes:
+    """`words`, `weights` -> `vectors`, `neighbors`, `cosines`, as the family's docstring has it, of these unit vectors."""
+    free, size, most = ["batch", "terms"], table.shape[1], len(table) - 1
+    nodes = [
+        helper.make_node("Gather", ["table", "words"], ["vectors"]),
+        helper.make_node("Unsqueeze", ["weights", "last"], ["wide"]),
+        helper.make_node("Mul", ["vectors", "wide"], ["weighted"]),
+        helper.make_node("ReduceSum", ["weighted", "terms"], ["sum"], keepdims=0),
+        helper.make_node("ReduceL2", ["sum", "terms"], ["length"], keepdims=1),
+        helper.make_node("Max", ["length", "little"], ["divisor"]),
+        helper.make_node("Div", ["sum", "divisor"], ["direction"]),
+        helper.make_node("MatMul", ["direction", "across"], ["all"]),
+        helper.make_node("Cast", ["words"], ["places of words"], to=TensorProto.INT64),
+        helper.make_node("OneHot", ["places of words", "depth", "values"], ["each"]),
+        helper.make_node("ReduceMax", ["each", "terms"], ["sent"], keepdims=0),
+        helper.make_node("Sub", ["all", "sent"], ["others"]),
+        helper.make_node("Sub", ["others", "padding"], ["scores"]),
+        helper.make_node("TopK", ["scores", "most"], ["cosines", "places"]),
+        helper.make_node("Cast", ["places"], ["neighbors"], to=TensorProto.INT32),
+    ]
+    constants = [
+        numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.ascontiguousarray(table.T), "across"),
+        numpy_helper.from_array(np.array([4.0] + [0.0] * most, np.float32), "padding"),
+        numpy_helper.from_array(np.array([0.0, 4.0], np.float32), "values"),
+        numpy_helper.from_array(np.array([1e-9], np.float32), "little"),
+        *(numpy_helper.from_array(np.array([number]), name)
+          for name, number in (("last", 2), ("terms", 1), ("depth", len(table)), ("most", most))),
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "vectors",
+        [helper.make_tensor_value_info("words", TensorProto.INT32, free),
+         helper.make_tensor_value_info("weights", TensorProto.FLOAT, free)],
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, [*free, size]),
+         helper.make_tensor_value_info("neighbors", TensorProto.INT32, ["batch", most]),
+         helper.make_tensor_value_info("cosines", TensorProto.FLOAT, ["batch", most])],
+        constants,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def write_vectors_version(
+    models_dir: Path,
+    name: str = "vectors",
+    *,
+    vectors: Mapping[str, Sequence[float]] = VECTORS,
+    columns: tuple[str, ...] = (),
+    **changes: object,
+) -> Path:
+    """A complete version of a model for words whose answers can be worked out in the head."""
+    table = unit_vectors(list(vectors.values()))
+    words = np.array([[1, 0], [2, 3], [3, 0], [2, 1]], np.int32)
+    weights = (words != 0).astype(np.float32)
+    spec = GraphSpec(
+        file="model.onnx",
+        inputs=(TensorSpec(name="words", datatype="INT32", shape=("batch", "terms")),
+                TensorSpec(name="weights", datatype="FP32", shape=("batch", "terms"))),
+        outputs=(TensorSpec(name="vectors", datatype="FP32", shape=("batch", "terms", table.shape[1])),
+                 TensorSpec(name="neighbors", datatype="INT32", shape=("batch", len(vectors))),
+                 TensorSpec(name="cosines", datatype="FP32", shape=("batch", len(vectors)))),
+    )  # fmt: skip
+    known = Vocabulary(tuple(vectors), tuple(range(100, 100 - len(vectors), -1)), columns)
+    golden = Golden({"words": words, "weights": weights}, {"vectors": table[words]})
+    more = {"labels": (), "preparation": {}, "limits": {"terms": TERMS, "words": len(vectors)}, **changes}
+    return write_version(
+        models_dir,
+        name,
+        1,
+        files={"model.onnx": vectors_graph(table), GOLDEN: golden.pack(), vocabulary.FILE: known.dump()},
+        family="word2vec",
+        summary="Where words lie",
+        graphs={"model": spec},
+        **more,
     )
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import compare, layers, pipeline, publish
+from training import compare, exchange, layers, pipeline, publish
 from training.pipeline import Options
 from training.room import Room, TrainingError, rooms
 from training.settings import Settings
@@ -43,23 +43,55 @@ class Evaluate:
     data_dir: Path | None = None
     # Where versions are published.
     models_dir: Path | None = None
+    # Where its pictures go.
+    runs_dir: Path | None = None
 
     def run(self, console: Console) -> int:
-        name, _, version = self.model.partition(":")
-        if version and not VERSION.fullmatch(version):
-            raise TrainingError(f"The version {version!r} is no whole number from 1.")
-        options = Options(data=self.data, data_dir=self.data_dir, models_dir=self.models_dir)
-        families = rooms()
-        manifest, found, data = pipeline.evaluate(name, int(version) if version else None, families, options, console)
-        beside = families[manifest.family].baselines(data)
+        name, version = _named(self.model)
+        options = Options(data=self.data, data_dir=self.data_dir, models_dir=self.models_dir, runs_dir=self.runs_dir)
+        done = pipeline.evaluate(name, version, rooms(), options, console)
+        manifest, found, beside = done.manifest, done.found, done.baselines
         title = f"{manifest.name} {manifest.version}"
         for heading, lines in found.tables.items():
             console.print(_table(f"{title}, {heading}", lines))
         console.print(_table(title, [{"score": key, "test": value} for key, value in found.values.items()]))
         console.print(_table("beside it, on the same rows", [{"": one, **values} for one, values in beside.items()]))
+        if done.pictures:
+            names = ", ".join(path.name for path in done.pictures)
+            console.print(f"{done.pictures[0].parent}: {names}", markup=False, highlight=False, soft_wrap=True)
         if self.json:
             said = {"model": manifest.name, "version": manifest.version, "scores": found.values, "baselines": beside}
             print(json.dumps({**said, **found.tables}))
+        return 0
+
+
+def _named(model: str) -> tuple[str, int | None]:
+    """NAME or NAME:VERSION. Raises TrainingError."""
+    name, _, version = model.partition(":")
+    if version and not VERSION.fullmatch(version):
+        raise TrainingError(f"The version {version!r} is no whole number from 1.")
+    return name, int(version) if version else None
+
+
+@dataclass(frozen=True)
+class ExportVectors:
+    """Write a version's word vectors in a format that other tools load."""
+
+    # NAME or NAME:VERSION; the newest version where none is given.
+    model: Annotated[str, tyro.conf.Positional]
+    # word2vec's text, GloVe's text (the same without its first line), or numpy's arrays `words`, `counts` and `vectors`.
+    format: exchange.Format = "word2vec"
+    # The file to write; NAME-VERSION with the format's end here where none is given.
+    output: Path | None = None
+    # Where versions are published.
+    models_dir: Path | None = None
+
+    def run(self, console: Console) -> int:
+        manifest, folder = publish.read(self.models_dir or Settings().models_dir, *_named(self.model))
+        end = "npz" if self.format == "npz" else "txt"
+        path = self.output or Path(f"{manifest.name}-{manifest.version}.{end}")
+        words = exchange.write(manifest, folder, self.format, path)
+        console.print(f"{words:,} vectors in {path}", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -183,7 +215,7 @@ def main(arguments: list[str]) -> int:
         "summary": {family: _summary(family, room) for family, room in found.items()},
         "compare": {family: _compare(family, room) for family, room in found.items()},
     }
-    alone: dict[str, Any] = {"evaluate": Evaluate, "list": List}
+    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVectors, "list": List}
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(stderr="--json" in arguments, width=width)
     command = arguments[0] if arguments else "--help"
@@ -215,6 +247,7 @@ def _usage(found: dict[str, Room]) -> str:
   summary FAMILY    the layers of its network
   compare FAMILY    its variants, trained beside each other
   evaluate NAME     score a published version on held-out rows
+  export NAME       write a version's word vectors in a format that other tools load
   list              what is published
 
 families: {", ".join(found)}; each command takes --help"""

@@ -54,7 +54,7 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
     return Compared(
         variant,
         sum(weight.numel() for weight in network.parameters()),
-        {score: found.values[score] for score in room.reported},
+        {score: found.values[score] for score in room.reported if score in found.values},
         seconds,
         export.milliseconds(wanted, exported.graph, pipeline.some(rows)),
         job.run.folder,

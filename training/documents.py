@@ -20,21 +20,31 @@ class Lexicon:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
 
+    def __len__(self) -> int:
+        return len(self._numbers)
+
     def numbers(self, written: str) -> NDArray[np.int32]:
         """A text in numbers, new words getting new ones."""
+        return self.numbers_of(text.normal(token) for token in text.tokens(written))
+
+    def numbers_of(self, words: Iterable[str]) -> NDArray[np.int32]:
+        """Words in numbers, new ones getting new ones."""
         known = self._numbers
-        return np.array([known.setdefault(text.normal(token), len(known)) for token in text.tokens(written)], np.int32)
+        return np.array([known.setdefault(word, len(known)) for word in words], np.int32)
 
     def commonest(self, documents: Iterable[NDArray[np.int32]], most: int, least: int) -> tuple[str, ...]:
         """The `most` commonest words that come up `least` times or more, commonest first, ties by the alphabet."""
-        counts = np.bincount(np.concatenate(list(documents)), minlength=len(self._numbers))
+        return self.ranked(np.bincount(np.concatenate(list(documents)), minlength=len(self._numbers)), most, least)
+
+    def ranked(self, counts: NDArray[np.int64], most: int, least: int) -> tuple[str, ...]:
+        """The same by how often each number came up."""
         common = sorted((-int(counts[number]), word) for word, number in self._numbers.items() if counts[number] >= least)
         return tuple(word for _, word in common[:most])
 
-    def renumbering(self, words: Iterable[str]) -> NDArray[np.int32]:
-        """What to index with a lexicon's number to get the tokenizer's."""
-        numbers = np.full(len(self._numbers), text.UNKNOWN, np.int32)
-        for number, word in enumerate(words, start=text.FIRST_WORD):
+    def renumbering(self, words: Iterable[str], first: int = text.FIRST_WORD, other: int = text.UNKNOWN) -> NDArray[np.int32]:
+        """What to index with a lexicon's number to get a vocabulary's: `first` of the first of `words`, `other` of no word."""
+        numbers = np.full(len(self._numbers), other, np.int32)
+        for number, word in enumerate(words, start=first):
             numbers[self._numbers[word]] = number
         return numbers
 

@@ -18,6 +18,7 @@ import torch
 
 from service.golden import SINGLE_ROWS, Array, Arrays, Golden
 from service.manifest import ONNX_DATATYPES, GraphSpec, TensorSpec
+from training.operators import TRANSLATIONS
 from training.room import Export, Predict, TrainingError
 
 PARITY = 1e-4
@@ -60,7 +61,7 @@ def _unpadded(reference: Golden, predict: Predict, wanted: Export) -> float:
         alone = {name: _trimmed(array[row : row + 1], wanted.axes.get(name, {})) for name, array in reference.inputs.items()}
         for name, got in predict(alone).items():
             recorded = reference.outputs[name][row : row + 1][tuple(slice(size) for size in got.shape)]
-            worst = max(worst, float(np.abs(got - recorded).max()) / reference.magnitude(name))
+            worst = max(worst, reference.apart(name, got, recorded))
     return worst
 
 
@@ -88,6 +89,7 @@ def _onnx(module: torch.nn.Module, wanted: Export) -> bytes:
             input_names=list(wanted.inputs),
             output_names=list(wanted.outputs),
             dynamic_shapes=shapes,
+            custom_translation_table=TRANSLATIONS,
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -57,7 +57,13 @@ class _State:
 
 
 def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
-    """Train, or go on from the run's checkpoint; the network to export, on the CPU. Raises TrainingError."""
+    """Train, or go on from the run's checkpoint; the network to export, on the CPU. Raises TrainingError.
+
+    A room whose training is not epochs of steps brings its own `fit(config, data, run)`, which is called instead.
+    """
+    if own := getattr(room, "fit", None):
+        network: nn.Module = own(config, data, run)
+        return network
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it would tell of the precision, each time
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(config))
     torch.manual_seed(config.seed)

@@ -30,6 +30,8 @@ from training.sources import Sources
 
 WEIGHTS = "weights.safetensors"
 PARITY_ROWS = 256
+KEPT = ".json"
+"""How files of a drawing end that go into the version: a page draws them again."""
 OWN = " --data DIR"
 """How the command to evaluate ends where only the owner has the data."""
 _AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -99,7 +101,8 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     exported = export.export(wanted, some(rows))
     found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
     pictures = _draw(job, found, rows)
-    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **job.data.files}
+    drawn = {path.name: path.read_bytes() for path in pictures if path.suffix == KEPT}
+    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **job.data.files, **drawn}
     draft = _manifest(job, wanted, exported, found, files, _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
@@ -144,9 +147,17 @@ def begin(family: str, room: Room, config: Any, options: Options, console: Conso
     )
 
 
-def evaluate(
-    name: str, version: int | None, rooms: dict[str, Room], options: Options, console: Console
-) -> tuple[Manifest, Scores, Data]:
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation came to, and where its pictures are."""
+
+    manifest: Manifest
+    found: Scores
+    baselines: dict[str, dict[str, float]]
+    pictures: list[Path]
+
+
+def evaluate(name: str, version: int | None, rooms: dict[str, Room], options: Options, console: Console) -> Evaluation:
     """Scores of a published version's graph on the held-out rows that it was never trained on. Raises TrainingError."""
     settings = _settings(options)
     manifest, folder = publish.read(settings.models_dir, name, version)
@@ -162,7 +173,11 @@ def evaluate(
         raise TrainingError(f"{data.source.name} has other labels, or is prepared otherwise, than {name}:{manifest.version}.")
     if data.source.sha256 != manifest.source.sha256:
         console.print(f"these are not the rows it was published with ({manifest.source.name})", style="yellow", **_AS_IT_IS)
-    return manifest, _score(room, manifest, folder, data.test), data
+    found = _score(room, manifest, folder, data.test)
+    runs = settings.runs_dir / name / f"evaluation-{manifest.version}"
+    runs.mkdir(parents=True, exist_ok=True)
+    pictures = room.draw(found, room.rows(data.test, _files(manifest, folder)), manifest.labels, runs)
+    return Evaluation(manifest, found, room.baselines(data), pictures)
 
 
 def _settings(options: Options) -> Settings:
@@ -191,11 +206,16 @@ def history(run: Run) -> list[dict[str, float]]:
 
 
 def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
+    files = _files(manifest, folder)
+    return room.evaluate(export.open_graph(files[manifest.graph.file]), room.rows(rows, files), manifest.labels)
+
+
+def _files(manifest: Manifest, folder: Path) -> dict[str, bytes]:
     files = {name: (folder / name).read_bytes() for name in manifest.files}
     for name, content in files.items():
         if sha256(content) != manifest.files[name].sha256:
             raise TrainingError(f"{folder / name} is not the published file: its SHA-256 is not the manifest's.")
-    return room.evaluate(export.open_graph(files[manifest.graph.file]), room.rows(rows, files), manifest.labels)
+    return files
 
 
 def _draw(job: Job, found: Scores, rows: Arrays) -> list[Path]:
@@ -211,7 +231,7 @@ def _training(job: Job, network: nn.Module) -> Training:
         seed=job.config.seed,
         parameters=sum(weight.numel() for weight in network.parameters()),
         seconds=round(sum(job.run.spent().values()) + sum(row["seconds"] for row in history(job.run)), 1),
-        epochs=job.config.epochs,
+        epochs=len(history(job.run)) or job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
         code=job.code,
         libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
@@ -298,7 +318,7 @@ def _report(job: Job, draft: Manifest, pictures: list[Path]) -> None:
     values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
     console.print(f"test, ONNX graph  {values}", highlight=False)
     for baseline, reached in draft.baselines.items():
-        values = "  ".join(f"{score} {reached[score]:.4f}" for score in job.room.reported)
+        values = "  ".join(f"{score} {reached[score]:.4f}" for score in job.room.reported if score in reached)
         console.print(f"  beside it: {baseline}  {values}", highlight=False)
         if reached[draft.gate] > draft.scores[draft.gate] + tolerance:
             console.print(f"  the {baseline} is better: this network wants more rows, or more --epochs", style="yellow")

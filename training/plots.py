@@ -228,3 +228,27 @@ def residuals(errors: NDArray[Any], labels: Sequence[str], path: Path) -> Path:
         _bare(axes)
     figure.savefig(path)
     return path
+
+
+def words(names: Sequence[str], places: NDArray[np.float64], path: Path) -> Path:
+    """Words at their places (words, 2), as many of them named as there is room for, the first ones first."""
+    figure = _figure(11, 11)
+    axes = figure.subplots()
+    axes.scatter(places[:, 0], places[:, 1], s=3, color=GRID)
+    axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    taken = np.zeros((0, 2))
+    for name, place in zip(names, places, strict=True):
+        room = np.array([0.0115 * min(len(name), 24), 0.02])
+        if len(taken) and ((np.abs(taken[:, :2] - place) < (taken[:, 2:] + room) / 2).all(1)).any():
+            continue
+        taken = np.concatenate([taken.reshape(-1, 4), [[*place, *room]]])
+        axes.text(float(place[0]), float(place[1]), _plain(name[:24]), size=6.5, color=INK, ha="center", va="center")
+    axes.set_title(f"{len(names):,} words, {len(taken):,} of them named: those that lie together are used alike", fontsize=10)
+    figure.savefig(path)
+    return path
+
+
+def _plain(name: str) -> str:
+    """For matplotlib, to which a dollar sign means mathematics."""
+    return name.replace("$", r"\$")

@@ -128,6 +128,10 @@ class Sources(Protocol):
         """The files of a public data set, digests checked."""
         ...
 
+    def bar(self, text: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A bar with the time left, for what takes long to read."""
+        ...
+
 
 class Keeper(Protocol):
     """Where a room keeps what took long, and shows that it takes long: see `run.Run`."""
@@ -172,7 +176,10 @@ class Room(Protocol):
         ...
 
     def network(self, config: Any, data: Data) -> nn.Module:
-        """Fresh weights, or those that `pretrain` gave; seeded by the caller."""
+        """Fresh weights, or those that `pretrain` gave; seeded by the caller.
+
+        A room whose training is not epochs of steps has `fit(config, data, run) -> nn.Module` instead of this and of `step`.
+        """
         ...
 
     def sample(self, config: Any) -> tuple[nn.Module, Tensor]:

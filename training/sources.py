@@ -8,7 +8,8 @@ import gzip
 import hashlib
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,15 @@ ETT = PublicData(
     addresses=("https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/",),
     files=(PublicFile("ETTh1.csv", "8381763947c85f4be6ac456c508460d6", "8381763947c85f4be6ac456c508460d6"),),
 )
-PUBLIC = {"mnist": MNIST, "imdb": IMDB, "ett": ETT}
+WORDSIM = PublicData(
+    addresses=("https://raw.githubusercontent.com/piskvorky/gensim/4.4.0/gensim/test/test_data/",),
+    files=(
+        PublicFile("wordsim353.tsv", "fa3334003a2c00a47810856c5813a990", "fa3334003a2c00a47810856c5813a990"),
+        PublicFile("simlex999.txt", "ea3b421726e288d9c368d3db0f1831a4", "ea3b421726e288d9c368d3db0f1831a4"),
+        PublicFile("questions-words.txt", "8b7461cbf7ecc0aec9b32eb626821105", "8b7461cbf7ecc0aec9b32eb626821105"),
+    ),
+)
+PUBLIC = {"mnist": MNIST, "imdb": IMDB, "ett": ETT, "wordsim": WORDSIM}
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,13 @@ class Sources:
         data = PUBLIC[name]
         found = {file.name.removesuffix(".gz"): self._file(name, data, file) for file in data.files}
         return {name: _checked(path, file) for (name, path), file in zip(found.items(), data.files, strict=True)}
+
+    @contextmanager
+    def bar(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar with the time left; `advance(amount)`."""
+        with Progress(console=self.console) as shown:
+            task = shown.add_task(text, total=total)
+            yield lambda amount: shown.advance(task, amount)
 
     def _file(self, name: str, data: PublicData, file: PublicFile) -> Path:
         if self.data_dir is None:
