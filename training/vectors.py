@@ -27,8 +27,8 @@ processor's nearest cache, with fewer the calls cost more than they compute."""
 PREPARED = 512
 """Blocks whose pairs and negatives are made at a time."""
 LEAST_MOVE, MOST_MOVE, WORDS_A_MOVE = 0.4, 7.0, 100
-"""Pairs that the commonest word is in at once, times the rate: with more, vectors are moved too far and run away. The bound is the
-vocabulary over WORDS_A_MOVE, within the first two: among few words, what moves one vector moves the others alike."""
+"""Pairs that the commonest word is in at once, times the rate: with more, vectors are moved too far and run away. The bound is
+the vocabulary over WORDS_A_MOVE, within the first two: among few words, what moves one vector moves the others alike."""
 CHUNK = 1 << 18
 """Tokens that a worker takes at a time."""
 LEAST_RATE = 1e-4
