@@ -19,9 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import compare, exchange, layers, pipeline, publish
+from training import compare, layers, pipeline, publish
+from training.checkpoint import replace
 from training.pipeline import Options
-from training.room import Room, TrainingError, rooms
+from training.room import Room, TrainingError, formats, rooms
 from training.settings import Settings
 
 FAILED, USAGE, REFUSED, STOPPED = 1, 2, 3, 130
@@ -74,13 +75,14 @@ def _named(model: str) -> tuple[str, int | None]:
 
 
 @dataclass(frozen=True)
-class ExportVectors:
-    """Write a version's word vectors in a format that other tools load."""
+class ExportVersion:
+    """Write a version in a format that other tools load."""
 
     # NAME or NAME:VERSION; the newest version where none is given.
     model: Annotated[str, tyro.conf.Positional]
-    # word2vec's text, GloVe's text (the same without its first line), or numpy's arrays `words`, `counts` and `vectors`.
-    format: exchange.Format = "word2vec"
+    # Of word vectors: word2vec (text), glove (the same without its first line) or npz (numpy's arrays); the family's first one
+    # where none is given.
+    format: str | None = None
     # The file to write; NAME-VERSION with the format's end here where none is given.
     output: Path | None = None
     # Where versions are published.
@@ -88,10 +90,15 @@ class ExportVectors:
 
     def run(self, console: Console) -> int:
         manifest, folder = publish.read(self.models_dir or Settings().models_dir, *_named(self.model))
-        end = "npz" if self.format == "npz" else "txt"
-        path = self.output or Path(f"{manifest.name}-{manifest.version}.{end}")
-        words = exchange.write(manifest, folder, self.format, path)
-        console.print(f"{words:,} vectors in {path}", markup=False, highlight=False, soft_wrap=True)
+        known = formats(rooms()[manifest.family])
+        if not known:
+            raise TrainingError(f"{manifest.name} is of the family '{manifest.family}', which has no other format than ONNX.")
+        wanted = known.get(self.format or next(iter(known)))
+        if wanted is None:
+            raise TrainingError(f"--format is {self.format!r}; expected one of {', '.join(known)}.")
+        path = self.output or Path(f"{manifest.name}-{manifest.version}{wanted.end}")
+        replace(path, wanted.render(manifest, pipeline.files_of(manifest, folder)))
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -215,7 +222,7 @@ def main(arguments: list[str]) -> int:
         "summary": {family: _summary(family, room) for family, room in found.items()},
         "compare": {family: _compare(family, room) for family, room in found.items()},
     }
-    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVectors, "list": List}
+    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVersion, "list": List}
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(stderr="--json" in arguments, width=width)
     command = arguments[0] if arguments else "--help"
@@ -247,7 +254,7 @@ def _usage(found: dict[str, Room]) -> str:
   summary FAMILY    the layers of its network
   compare FAMILY    its variants, trained beside each other
   evaluate NAME     score a published version on held-out rows
-  export NAME       write a version's word vectors in a format that other tools load
+  export NAME       write a version in a format that other tools load
   list              what is published
 
 families: {", ".join(found)}; each command takes --help"""

@@ -66,7 +66,7 @@ class Lookup(nn.Module):
     def forward(self, words: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """`vectors` (batch, terms, size), `neighbors` (batch, most) int32 and `cosines` (batch, most).
 
-        A number out of range is padding. Where fewer words than `most` may be found, padding stands in their place with the cosine
+        A number out of range is padding. Where fewer words than `most` may be found, padding stands in their place, its cosine
         NOT_ONE; so it does everywhere where all weights of a batch are 0: then nothing is searched.
         """
         unit = self.unit()

@@ -176,7 +176,7 @@ def evaluate(name: str, version: int | None, rooms: dict[str, Room], options: Op
     found = _score(room, manifest, folder, data.test)
     runs = settings.runs_dir / name / f"evaluation-{manifest.version}"
     runs.mkdir(parents=True, exist_ok=True)
-    pictures = room.draw(found, room.rows(data.test, _files(manifest, folder)), manifest.labels, runs)
+    pictures = room.draw(found, room.rows(data.test, files_of(manifest, folder)), manifest.labels, runs)
     return Evaluation(manifest, found, room.baselines(data), pictures)
 
 
@@ -206,11 +206,12 @@ def history(run: Run) -> list[dict[str, float]]:
 
 
 def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
-    files = _files(manifest, folder)
+    files = files_of(manifest, folder)
     return room.evaluate(export.open_graph(files[manifest.graph.file]), room.rows(rows, files), manifest.labels)
 
 
-def _files(manifest: Manifest, folder: Path) -> dict[str, bytes]:
+def files_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
+    """The files of a published version. Raises TrainingError where one is not what was published."""
     files = {name: (folder / name).read_bytes() for name in manifest.files}
     for name, content in files.items():
         if sha256(content) != manifest.files[name].sha256:

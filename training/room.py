@@ -18,7 +18,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from service.golden import Arrays
-from service.manifest import Source
+from service.manifest import Manifest, Source
 
 Predict = Callable[[Arrays], Arrays]
 Batch = dict[str, Tensor]
@@ -89,6 +89,16 @@ class Export:
     """Free axes beside the batch axis, by input."""
     summary: str = ""
     limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A form in which other tools read a version of this family."""
+
+    end: str
+    """Of the file's name."""
+    render: Callable[[Manifest, Mapping[str, bytes]], bytes]
+    """(manifest, files of the version) -> the file."""
 
 
 class Recipe(Protocol):
@@ -213,6 +223,12 @@ class Room(Protocol):
     def draw(self, scores: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
         """Pictures of an evaluation, written to `folder`."""
         ...
+
+
+def formats(room: Room) -> Mapping[str, Format]:
+    """A room's `formats`, where it has any, the usual one first."""
+    found: Mapping[str, Format] = getattr(room, "formats", {})
+    return found
 
 
 Fit = Callable[[Any, Data, Any], nn.Module]

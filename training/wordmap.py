@@ -29,8 +29,9 @@ def plane(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
     """
     if len(vectors) < FEWEST:
         found = np.zeros((len(vectors), 2))
-        parts = PCA(min(2, *vectors.shape), random_state=SEED).fit_transform(vectors)
-        found[:, : parts.shape[1]] = parts
+        if len(vectors) > 1:
+            parts = PCA(min(2, *vectors.shape), random_state=SEED).fit_transform(vectors)
+            found[:, : parts.shape[1]] = parts
         method = "principal components"
     else:
         perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)

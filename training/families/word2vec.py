@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from service import vocabulary
 from service.golden import Arrays
 from service.vocabulary import FIRST, MOST, TERMS, Vocabulary
-from training import corpora, vectors, wordmap, wordsets
+from training import corpora, exchange, vectors, wordmap, wordsets
 from training.checkpoint import Checkpoint
 from training.corpora import Unit, Wanted
 from training.embedding import Embedding, Lookup
-from training.room import RECIPE_BOUNDS, Data, Export, Fit, Keeper, Predict, Scores, Sources, TrainingError, check
+from training.room import RECIPE_BOUNDS, Data, Export, Fit, Format, Keeper, Predict, Scores, Sources, TrainingError, check
 from training.run import Run
 
 name = "words"
@@ -51,6 +51,11 @@ BOUNDS = {
     "least_words": (0, 10**12),
     "validation_share": (0, 0.4),
     "test_share": (0, 0.4),
+}
+formats = {
+    "word2vec": Format(".txt", exchange.headed),
+    "glove": Format(".txt", exchange.plain),
+    "npz": Format(".npz", exchange.arrays),
 }
 RATES = {"skipgram": 0.025, "cbow": 0.1}
 MOST_EPOCHS = 200
