@@ -61,6 +61,7 @@ benchmark: $(VENV)/.all
 	$(BIN)/python benchmarks/epochs.py texts
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/forecasting.py
+	$(BIN)/python benchmarks/words.py
 
 image-test:
 	tests/image/run.sh

@@ -1,4 +1,5 @@
-"""One picture over HTTP on an idle machine: ours beside a service written by hand, in turns; and the time to a first answer.
+"""One picture over HTTP on an idle machine: ours beside a service written by hand, in turns; the time to a first answer, and
+one word's neighbours.
 
 python benchmarks/serving.py [--requests 500] [--rounds 5]
 """
@@ -86,6 +87,7 @@ def main() -> None:
         for _ in range(arguments.rounds):
             for index, request in enumerate((ours, by_hand)):
                 rounds[index].append(latencies(clients[index], *request, count=arguments.requests))
+        words = latencies(clients[0], "/v1/neighbors", {"json": {"word": "brilliant"}}, count=arguments.requests)
     finally:
         for server in servers:
             server.terminate()
@@ -96,6 +98,7 @@ def main() -> None:
         f"one 28x28 PNG, one client, p50 / p99 ms   Modelyard {p50[0]:.2f} / {p99[0]:.2f}   by hand {p50[1]:.2f} / {p99[1]:.2f}"
     )
     print(f"p50 of Modelyard / by hand: {p50[0] / p50[1]:.2f}")
+    print(f"neighbours of a word, p50 {statistics.median(words):.2f} ms")
     print(f"from start to the first 200: {statistics.median(starts):.2f} s (median of {len(starts)})")
     print(json.dumps({"p50_ms": p50, "p99_ms": p99, "start_s": starts}))
 

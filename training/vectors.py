@@ -21,7 +21,7 @@ from torch import Tensor
 Mode = Literal["skipgram", "cbow"]
 SEPARATOR = 0
 """The number that stands between texts; it has no vector."""
-CENTRES, BLOCKS, SHARED = 16, 32, 24
+CENTRES, BLOCKS, SHARED = 16, 32, 16
 """Words in a block, blocks in a step at most, negatives that a block shares. With more blocks in a step the products leave the
 processor's nearest cache, with fewer the calls cost more than they compute."""
 PREPARED = 512

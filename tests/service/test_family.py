@@ -1,6 +1,6 @@
 """Rooms."""
 
-from service.family import Options, rooms
+from service.family import Options, lookups, rooms
 
 
 def test_the_folder_listing_is_the_registry():
@@ -18,3 +18,11 @@ def test_every_room_has_its_verbs_and_each_verb_its_example():
 def test_no_two_verbs_have_one_name():
     names = [verb.name for room in rooms().values() for verb in room.verbs]
     assert len(names) == len(set(names))
+
+
+def test_lookups_are_those_of_a_room_that_has_some_and_share_no_name_with_a_verb():
+    found = {name: [lookup.name for lookup in lookups(room)] for name, room in rooms().items()}
+    assert found["word2vec"] == ["vocabulary"]
+    assert found["classifier"] == []
+    verbs = {verb.name for room in rooms().values() for verb in room.verbs}
+    assert not verbs & {name for names in found.values() for name in names}

@@ -45,3 +45,15 @@ def test_a_broken_file_is_refused(data):
 def test_pickled_objects_are_refused():
     with pytest.raises(ValueError, match="pickle"):
         Golden.unpack(Golden({"x": np.array([{}], object)}, {"y": np.zeros(1)}).pack())
+
+
+CHOSEN = Golden({"x": np.arange(100.0).reshape(100, 1)}, {"place": np.arange(100).reshape(100, 1), "y": np.zeros((100, 1))})
+
+
+@pytest.mark.parametrize(("other", "difference"), [(0, 0), (2, 0), (3, np.inf)])
+def test_whole_numbers_are_choices_of_which_a_few_may_fall_the_other_way(other, difference):
+    def answers(arrays):
+        place = arrays["x"].astype(np.int64)
+        return {"place": np.where(place >= 100 - other, 0, place), "y": 0 * arrays["x"]}
+
+    assert CHOSEN.difference(answers) == difference

@@ -56,3 +56,11 @@ def test_accuracy_by_length_is_drawn_for_any_number_of_rows(tmp_path, rows):
     random = np.random.default_rng(0)
     path = plots.by_length(random.integers(1, 400, rows), random.random(rows) < 0.9, tmp_path / "lengths.png")
     assert min(opened(path)) > 300
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_words_are_named_where_there_is_room(tmp_path, count):
+    places = np.random.default_rng(0).uniform(-1, 1, (count, 2))
+    names = [f"w${number}_^" for number in range(count)]
+    path = plots.words(names, np.concatenate([places[:1], places])[:count], tmp_path / "map.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

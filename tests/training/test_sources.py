@@ -372,3 +372,9 @@ def test_where_every_address_fails_one_line_says_why_and_what_to_do(site, tmp_pa
         public(None, tmp_path)
     assert "\n" not in str(raised.value)
     assert not list((tmp_path / "made").glob("made*"))
+
+
+def test_a_bar_is_told_of_progress(capsys):
+    with Sources(None, None, None, Console(width=100)).bar("reading (texts)", 10) as advance:
+        advance(10)
+    assert "reading (texts)" in capsys.readouterr().out

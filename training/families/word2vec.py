@@ -84,7 +84,7 @@ class Config:
     # Random words that each true one is told from, drawn by their count to the power 3/4.
     negatives: int = 5
     # Passes over the source, at least.
-    epochs: int = 8
+    epochs: int = 9
     # Words read in all, at least: a small source is read more often. 20,000,000, and 2,000,000 values of a table, if not given.
     least_words: int | None = None
     # Rate at the start, falling linearly; 0.025 for skip-gram and 0.1 for CBOW where none is given.
