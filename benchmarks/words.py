@@ -3,7 +3,7 @@
 Both read the same words (those that come up 5 times or more), with two workers, in turns; gensim from a file, as it is fastest.
 Reading the text and counting words is left out on both sides.
 
-python benchmarks/words.py [--rounds 3] [--workers 2]
+python benchmarks/words.py [--rounds 2] [--workers 2]
 """
 
 import argparse
@@ -94,7 +94,7 @@ def speed(runs: dict[str, Callable[[], float]], rounds: int, words: int) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     torch.set_num_threads(asked.workers)
