@@ -27,7 +27,8 @@ from service.settings import Settings
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 JSON, FORM = "application/json", "multipart/form-data"
-PICTURES = ("image/png", "image/jpeg")
+PNG = "image/png"
+PICTURES = (PNG, "image/jpeg")
 TEXT = "text/plain"
 UNTOLD = ("application/x-www-form-urlencoded", "")
 """What curl says of a body when it is told nothing."""
@@ -68,6 +69,16 @@ class Reader:
     read: Callable[[Body, type[BaseModel], Settings], list[Any]]
     work: Callable[[Any, Settings], int]
     """In bytes to touch."""
+
+
+def wants(media: str, accept: Sequence[str]) -> bool:
+    """Whether Accept headers name `media`, and not JSON, which is what whoever names neither gets."""
+    named = set()
+    for part in ",".join(accept).lower().split(","):
+        name, *parameters = (word.strip() for word in part.split(";"))
+        if not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters):
+            named.add(name)
+    return media in named and JSON not in named
 
 
 def parse_json(data: bytes, max_depth: int) -> Any:
@@ -121,13 +132,14 @@ def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[byt
         return _files(body, settings)
     if body.media == JSON:
         encoded: list[str] = document(body, kind, settings).images  # type: ignore[attr-defined]  # every such Request has it
-        return [_base64(text, f"images[{index}]") for index, text in enumerate(_few(encoded, "images", settings))]
+        return [unbase64(text, f"images[{index}]") for index, text in enumerate(few(encoded, "images", settings))]
     if body.media in (*PICTURES, "application/octet-stream", *UNTOLD):
         return [body.data]
     raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {', '.join((*PICTURES, FORM))} or {JSON}.")
 
 
-def _few(inputs: list[Any], field: str, settings: Settings) -> list[Any]:
+def few(inputs: list[Any], field: str, settings: Settings) -> list[Any]:
+    """`inputs`, unless there are too many or none."""
     if len(inputs) > settings.max_items:
         raise TooLarge(f"Field '{field}' has {len(inputs)} entries; expected at most {settings.max_items}.")
     if not inputs:
@@ -135,7 +147,8 @@ def _few(inputs: list[Any], field: str, settings: Settings) -> list[Any]:
     return inputs
 
 
-def _base64(text: str, field: str) -> bytes:
+def unbase64(text: str, field: str) -> bytes:
+    """The bytes in `text`, base64 or a data: URL."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
@@ -168,7 +181,7 @@ def _files(body: Body, settings: Settings) -> list[bytes]:
         raise BadRequest("The form cannot be read; expected multipart/form-data with its boundary.") from None
     if not files:
         raise InvalidInput("Field 'file' is missing; expected a form with one or several files of that name.")
-    return _few(files, "file", settings)
+    return few(files, "file", settings)
 
 
 def _work(picture: bytes, settings: Settings) -> int:
@@ -181,7 +194,7 @@ def _texts(body: Body, kind: type[BaseModel], settings: Settings) -> list[str]:
     if body.media == TEXT:
         texts = [_plain(body.data)]
     elif body.media in (JSON, *UNTOLD):
-        texts = _few(document(body, kind, settings).texts, "texts", settings)  # type: ignore[attr-defined]  # every such Request has it
+        texts = few(document(body, kind, settings).texts, "texts", settings)  # type: ignore[attr-defined]  # every such Request has it
     else:
         raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON} or {TEXT}.")
     for index, text in enumerate(texts):
@@ -212,9 +225,9 @@ def _series(body: Body, kind: type[BaseModel], settings: Settings) -> list[Asked
     names = tuple(sent) if isinstance(sent, dict) else None
     flat = isinstance(sent, list) and not isinstance(sent[0], list)
     if isinstance(sent, dict):
-        values = _even([(f"series.{name}", numbers) for name, numbers in sent.items()], settings.max_points).T
+        values = _even([(f"series.{name}", column) for name, column in sent.items()], settings.max_points).T
     elif flat:
-        values = _numbers(sent, "series", settings.max_points)[:, np.newaxis]
+        values = numbers(sent, "series", settings.max_points)[:, np.newaxis]
     else:
         values = _even([(f"series[{index}]", row) for index, row in enumerate(sent)], settings.max_points)
     return [Asked(values, names, flat, asked.horizon, _time(asked.start), _frequency(asked.frequency))]
@@ -230,11 +243,11 @@ def _even(parts: list[tuple[str, Any]], most: int) -> NDArray[np.float64]:
             raise InvalidInput(f"Field {shown(name)} has {len(part)} numbers; expected {length}, as in {shown(first)}.")
     if length * len(parts) > most:
         raise TooLarge(f"Field 'series' has {length * len(parts)} numbers; expected at most {most}.")
-    return np.array([_numbers(part, name, most) for name, part in parts])
+    return np.array([numbers(part, name, most) for name, part in parts])
 
 
-def _numbers(values: list[Any], field: str, most: int) -> NDArray[np.float64]:
-    """Finite numbers, none of them larger than LARGEST."""
+def numbers(values: list[Any], field: str, most: int, largest: float = LARGEST) -> NDArray[np.float64]:
+    """Finite numbers, none of them beyond `largest` either way."""
     if len(values) > most:
         raise TooLarge(f"Field {shown(field)} has {len(values)} numbers; expected at most {most}.")
     if not values:
@@ -242,14 +255,14 @@ def _numbers(values: list[Any], field: str, most: int) -> NDArray[np.float64]:
     if set(map(type, values)) - {int, float}:
         index = next(index for index, value in enumerate(values) if type(value) not in (int, float))
         raise InvalidInput(f"Field {shown(f'{field}[{index}]')} is {shown(values[index])}; expected a number.")
-    numbers = np.array(values, np.float64)  # JSON's parser let no NaN and no infinity in
-    beyond = np.flatnonzero(np.abs(numbers) > LARGEST)
+    found = np.array(values, np.float64)  # JSON's parser let no NaN and no infinity in
+    beyond = np.flatnonzero(np.abs(found) > largest)
     if len(beyond):
-        value = shown(f"{numbers[beyond[0]]:g}")
+        value = shown(f"{found[beyond[0]]:g}")
         raise InvalidInput(
-            f"Field {shown(f'{field}[{beyond[0]}]')} is {value}; expected a number of at most {LARGEST:g} either way."
+            f"Field {shown(f'{field}[{beyond[0]}]')} is {value}; expected a number of at most {largest:g} either way."
         )
-    return numbers
+    return found
 
 
 def _time(written: str | None) -> datetime | None:
@@ -297,6 +310,22 @@ def _sound(field: str, value: object, settings: Settings) -> None:
         raise InvalidInput(f"Field '{field}' is {shown(value)}; expected a word.")
 
 
+class Document(BaseModel):
+    """A document that asks one thing."""
+
+    def work(self) -> int:
+        """In bytes to touch."""
+        return 0
+
+
+def _document(body: Body, kind: type[BaseModel], settings: Settings) -> list[Any]:
+    """The document itself, as it is."""
+    if body.media not in (JSON, *UNTOLD):
+        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
+    return [document(body, kind, settings)]
+
+
+DOCUMENT = Reader((JSON,), _document, lambda asked, _: asked.work())
 WORDS = Reader((JSON,), _words, lambda _, __: WORD_TOUCHES)
 SERIES = Reader((JSON,), _series, lambda asked, _: asked.values.size * NUMBER_TOUCHES)
 TEXTS = Reader((JSON, TEXT), _texts, lambda text, _: len(text) * TEXT_TOUCHES)

@@ -2,7 +2,7 @@
 
 A room is a module. It serves one or several verbs (`POST /v1/<verb>`); each takes an input through
 
-    body --reader--> raw inputs --preprocess--> items of one row --predict, batched--> arrays --postprocess--> prediction
+    body --reader--> raw inputs --preprocess--> items --predict, batched--> arrays of one row --postprocess--> prediction
 """
 
 import importlib
@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 from pydantic import BaseModel, ConfigDict
 
 from service.bodies import Reader
+from service.digit import Pixels
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -63,7 +64,7 @@ class Verb:
     Prediction: type[BaseModel]
     """One element of the answer's `predictions`, for the docs."""
     preprocess: Callable[[Any, Any], Item]
-    """(raw input, assets) -> an item of one row."""
+    """(raw input, assets) -> an item, of one row for each prediction that the input asks for."""
     predict: Predict
     """(graphs, arrays of a batch) -> arrays of a batch. Verbs that share it share their batches."""
     postprocess: Callable[[Arrays, Any, Any, Any], dict[str, Any]]
@@ -72,6 +73,12 @@ class Verb:
     """A JSON body that works: it stands in the docs and warms a version up."""
     warms_up: Callable[[Any], dict[str, Any]] | None = None
     """(assets) -> a body that this version answers, where not every version answers the documented one."""
+    draw: Callable[[Arrays, Any], Pixels] | None = None
+    """(arrays of one row, assets) -> the prediction's picture, where it has one: a client may want nothing else."""
+    suits: Callable[[Manifest], bool] = lambda _: True
+    """Whether a version can answer it at all."""
+    prefers: Callable[[Manifest], bool] = lambda _: True
+    """Whether a version should where a request names none; where no version should, any that can does."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,16 @@ models, and of how a digit is found in a picture.
 """
 
 import io
+import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -33,6 +35,7 @@ JPEG_START = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the SOF marker
 JPEG_LEFT_OUT = (frozenset(range(0xE1, 0xF0)) - {0xEE}) | {0xFE}  # APPn and COM, but JFIF and Adobe tell the colours
 JPEG_SCAN = 0xDA
 JPEG_MARKER = re.compile(rb"\xff[\x01-\xfe]")  # searched for, so that fill bytes and junk are skipped as decoders do
+GAP, GREY = 1, 128  # between pictures that stand side by side
 MAX_PARTS = 20_000  # chunks or segments; a file of ten megabytes may hold a million
 MAX_SCANS = 100  # of a progressive JPEG; each costs a pass over the whole picture, however few its bytes
 CORRUPT = "The picture is cut short or corrupt; expected a complete PNG or JPEG file."
@@ -106,6 +109,24 @@ def to_png(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def pixels(values: NDArray[np.floating[Any]]) -> Pixels:
+    """A graph's numbers, 0 to 255, as uint8: rounded, and clipped where they lie beyond."""
+    whole: Pixels = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return whole
+
+
+def grid(pictures: Sequence[Pixels]) -> Pixels:
+    """Pictures of one size side by side, row by row, as square as possible, GAP apart; one picture is left as it is."""
+    across = math.isqrt(len(pictures) - 1) + 1
+    down = -(-len(pictures) // across)
+    height, width, channels = pictures[0].shape
+    sheet = np.full((down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels), GREY, np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = index // across * (height + GAP), index % across * (width + GAP)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
 
 
 def _open(data: bytes, shape: tuple[int, int]) -> tuple[ImageFile, Image.Transpose | None]:

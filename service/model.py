@@ -170,7 +170,8 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
         raise BrokenVersion(str(error)) from error
     _replay(contents, partial(room.predict, graphs))
     for verb in room.verbs:
-        _answer_example(verb, graphs, assets, settings)
+        if verb.suits(manifest):
+            _answer_example(verb, graphs, assets, settings)
     specs = manifest.graph.inputs
     curve = cost.measure(
         lambda rows, length: room.predict(graphs, tensors.ones(specs, rows, length)),
@@ -212,7 +213,10 @@ def _answer_example(verb: Verb, graphs: Graphs, assets: Any, settings: Settings)
             item = verb.preprocess(raw, assets)
             arrays = verb.predict(graphs, item.arrays)
             tensors.finite(arrays)
-            said = orjson.dumps(verb.postprocess(arrays, item.about, assets, verb.Options()), option=orjson.OPT_SERIALIZE_NUMPY)
-            verb.Prediction.model_validate_json(said)
+            for row in tensors.singles(arrays):
+                said = verb.postprocess(row, item.about, assets, verb.Options())
+                verb.Prediction.model_validate_json(orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY))
+                if verb.draw:
+                    verb.draw(row, assets)
     except Exception as error:
         raise BrokenVersion(f"it fails on the example of {verb.name!r}: {' '.join(str(error).split())[:200]}") from error

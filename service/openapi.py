@@ -42,6 +42,15 @@ def verb_response(verb: Verb) -> type[BaseModel]:
     )
 
 
+def verb_responses(verb: Verb) -> dict[int | str, dict[str, Any]]:
+    """What a verb answers beside the envelope: errors, and a picture where the client wants one and the verb draws."""
+    if verb.draw is None:
+        return ERRORS
+    picture = {bodies.PNG: {"schema": {"type": "string", "format": "binary"}}}
+    said = "Predictions; or, where Accept names image/png and not application/json, their pictures side by side in one"
+    return {200: {"description": said, "content": picture}, **ERRORS}
+
+
 def lookup_response(lookup: Lookup) -> type[BaseModel]:
     """The answer of a lookup: the model, its version, and what the lookup says."""
     return create_model(f"{lookup.name.capitalize()}Response", __base__=lookup.Answer, model=(str, ...), version=(int, ...))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from service import metrics, model, repository
 from service.errors import InvalidInput, Unavailable, UnknownModel, UnknownVersion, shown
-from service.family import Room
+from service.family import Room, Verb
 from service.graph import Provider
 from service.manifest import VERSION
 from service.model import Model
@@ -87,17 +87,37 @@ class Registry:
             )
         return versions[int(version)][1]
 
-    def answering(self, family: str) -> Model:
-        """The model that answers a family's verbs when a request names none. Raises where none or several could."""
-        candidates = [versions[0] for versions in self.models().values() if versions[0].room is self._rooms[family]]
+    def chosen(self, family: str, name: str | None, version: str | None, verb: Verb | None = None) -> Model:
+        """The model that a typed request names, or the one that answers its family's verbs. Raises where it cannot answer."""
+        model = self.answering(family, verb) if name is None else self.get(name, version)
+        if model.room is not self._rooms[family]:
+            raise InvalidInput(f"Model {shown(name)} is of the family '{model.manifest.family}'; expected '{family}'.")
+        found = self.get(model.name, version)
+        if verb and not verb.suits(found.manifest):
+            able = [one.name for one in self._newest(family) if verb.suits(one.manifest)]
+            raise InvalidInput(
+                f"Model '{found.name}' (version {found.version}) does not answer '/v1/{verb.name}'; expected one of {able}."
+            )
+        return found
+
+    def answering(self, family: str, verb: Verb | None = None) -> Model:
+        """The model that answers a family's verbs, or `verb`, where a request names none. Raises unless it is just one."""
+        newest = self._newest(family)
+        candidates = [one for one in newest if verb is None or verb.suits(one.manifest)]
         if not candidates:
             if not self.looked:
                 raise Unavailable("The service is loading its models.")
-            raise UnknownModel(f"No model of the family '{family}' is served.")
+            does = f" that answers '/v1/{verb.name}'" if verb and newest else ""
+            raise UnknownModel(f"No model of the family '{family}'{does} is served.")
+        candidates = [one for one in candidates if verb and verb.prefers(one.manifest)] or candidates
         chosen = [m for m in candidates if m.manifest.default] if len(candidates) > 1 else candidates
         if len(chosen) == 1:
             return chosen[0]
         raise InvalidInput(f"Parameter 'model' is missing; expected one of {[m.name for m in candidates]}.")
+
+    def _newest(self, family: str) -> list[Model]:
+        """The newest version of each of a family's models."""
+        return [versions[0] for versions in self.models().values() if versions[0].room is self._rooms[family]]
 
     def _missing(self, name: str) -> Exception:
         if not self.looked:

@@ -13,11 +13,11 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
-from service import __version__, bodies, metrics, openapi, protocol, tensors
+from service import __version__, bodies, images, metrics, openapi, protocol, tensors
 from service.bodies import Body
+from service.digit import Pixels
 from service.errors import (
     DeadlineExceeded,
-    InvalidInput,
     NotImplementedHere,
     RequestTimeout,
     TooLarge,
@@ -126,27 +126,34 @@ class Routes:
             description=verb.Request.__doc__,
             tags=[family],
             response_model=openapi.verb_response(verb),
-            responses=openapi.ERRORS,
+            responses=openapi.verb_responses(verb),
             openapi_extra=openapi.verb_extra(verb),
         )
 
     async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
         options = bodies.validated(verb.Options, dict(request.query_params)) if request.url.query else verb.Options()
         body = Body.of(await read_body(request, self._settings), request.headers.get("content-type", "").encode("latin-1"))
-        with self._model(family, options.model, options.version).lease() as model:
+        with self._registry.chosen(family, options.model, options.version, verb).lease() as model:
             begun = time.perf_counter()
             items, long = await self._items(verb, body, model)
             decode_s = time.perf_counter() - begun
             rows, timing = await model.predict([item.arrays for item in items], verb.predict, self._wait(request))
+            headers = {"Server-Timing": _server_timing(decode_s, timing)}
+            if verb.draw and bodies.wants(bodies.PNG, request.headers.getlist("accept")):
+                picture = (
+                    await asyncio.to_thread(self._drawn, verb.draw, model, rows)
+                    if long
+                    else self._drawn(verb.draw, model, rows)
+                )
+                return Response(picture, headers={**headers, "X-Model": f"{model.name}:{model.version}"}, media_type=bodies.PNG)
             told = (verb, model, options, rows, items)
             predictions = await asyncio.to_thread(self._said, *told) if long else self._said(*told)
-        content = {"model": model.name, "version": model.version, "predictions": predictions}
-        return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
+        return answer({"model": model.name, "version": model.version, "predictions": predictions}, headers)
 
     def _lookup(self, router: APIRouter, family: str, lookup: Lookup) -> None:
         async def handler(request: Request) -> Response:
             options = bodies.validated(lookup.Options, dict(request.query_params))
-            with self._model(family, options.model, options.version).lease() as model:
+            with self._registry.chosen(family, options.model, options.version).lease() as model:
                 said = await asyncio.to_thread(lookup.answer, model.assets, options)
             return answer({"model": model.name, "version": model.version, **said})
 
@@ -162,13 +169,6 @@ class Routes:
             openapi_extra={"parameters": openapi.query(lookup.Options)},
         )
 
-    def _model(self, family: str, name: str | None, version: str | None) -> Model:
-        """The model that a typed request names, or the one that answers its family's verbs."""
-        chosen = self._registry.answering(family) if name is None else self._registry.get(name, version)
-        if chosen.room is not self._rooms[family]:
-            raise InvalidInput(f"Model {shown(name)} is of the family '{chosen.manifest.family}'; expected '{family}'.")
-        return self._registry.get(chosen.name, version)
-
     async def _items(self, verb: Verb, body: Body, model: Model) -> tuple[list[Item], bool]:
         """The body's inputs, prepared, and whether that was long; in a thread when it is."""
         if len(body.data) > SHORT_WORK:
@@ -180,8 +180,17 @@ class Routes:
 
     @staticmethod
     def _said(verb: Verb, model: Model, options: Any, rows: list[Arrays], items: list[Item]) -> list[dict[str, Any]]:
-        """The answers as predictions."""
-        return [verb.postprocess(row, item.about, model.assets, options) for row, item in zip(rows, items, strict=True)]
+        """The answers as predictions, one for each row."""
+        return [
+            verb.postprocess(row, item.about, model.assets, options)
+            for answered, item in zip(rows, items, strict=True)
+            for row in tensors.singles(answered)
+        ]
+
+    @staticmethod
+    def _drawn(draw: Callable[[Arrays, Any], Pixels], model: Model, rows: list[Arrays]) -> bytes:
+        """The answers' pictures as one PNG."""
+        return images.to_png(images.grid([draw(row, model.assets) for answered in rows for row in tensors.singles(answered)]))
 
     def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Item]:
         inputs = verb.reader.read(body, verb.Request, self._settings)
@@ -319,7 +328,7 @@ def _card(versions: list[Model]) -> dict[str, Any]:
         "version": manifest.version,
         "versions": [one.version for one in versions],
         "default": manifest.default,
-        "verbs": [f"/v1/{verb.name}" for verb in versions[0].room.verbs],
+        "verbs": [f"/v1/{verb.name}" for verb in versions[0].room.verbs if verb.suits(manifest)],
         "scores": manifest.scores,
         "baselines": manifest.baselines,
         "evaluate": manifest.evaluate,

@@ -1,9 +1,23 @@
-"""Inputs that stand in the docs, warm models up, and are tried by tests. Knows the files in `web/` only."""
+"""Inputs that stand in the docs, warm models up, and are tried by tests. Knows the files in `web/`, and how a PNG is made."""
 
 import base64
 from pathlib import Path
+
+import numpy as np
+
+from service import images
 
 SEVEN_PNG = (Path(__file__).parent / "web" / "seven.png").read_bytes()
 """A seven drawn with a thick pen on white, 160 x 160."""
 
 SEVEN = base64.b64encode(SEVEN_PNG).decode()
+
+
+def _nought() -> bytes:
+    rows, columns = np.indices((28, 28)) - 13.5
+    ring = 3 * (1.5 - np.abs(np.hypot(rows, columns * 1.3) - 7.5)).clip(0, 1)
+    return images.to_png(images.pixels(85 * ring[:, :, np.newaxis]))
+
+
+NOUGHT = base64.b64encode(_nought()).decode()
+"""A white nought on black, 28 x 28."""

@@ -125,6 +125,11 @@ def split(batch: Arrays, counts: Iterable[int]) -> list[Arrays]:
     return items
 
 
+def singles(batch: Arrays) -> list[Arrays]:
+    """Each row of a batch by itself."""
+    return split(batch, [1] * rows(batch))
+
+
 def chunks(arrays: Arrays, most: int) -> list[Arrays]:
     """An item of many rows as several of at most `most`."""
     total = rows(arrays)

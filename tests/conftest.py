@@ -278,6 +278,108 @@ def write_vectors_version(
     )
 
 
+TILES = 2
+"""A side: a code of `codes_graphs` is the means of four quarters."""
+
+
+def codes_graphs(channels: int, noisy: bool, decodes: bool) -> dict[str, bytes]:
+    """`image` -> `code`, the mean of each quarter in 0 to 1, and `reconstruction`, the quarters filled with it, and `error`."""
+    code, picture = ["batch", TILES**2], ["batch", SIDE, SIDE, channels]
+    back = [
+        helper.make_node("Reshape", ["code", "small"], ["tiles"]),
+        helper.make_node("Mul", ["tiles", "scale"], ["light"]),
+        helper.make_node("Expand", ["light", "large"], ["filled"]),
+    ]
+    there = [
+        helper.make_node("Cast", ["image"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["number", "scale"], ["raw"]),
+        helper.make_node("Reshape", ["raw", "split"], ["parts"]),
+        helper.make_node("ReduceMean", ["parts", "axes"], ["means"], keepdims=0),
+        helper.make_node("Reshape", ["means", "flat"], ["mean"]),
+        helper.make_node("Add", ["mean", "noise"], ["code"]) if noisy else helper.make_node("Identity", ["mean"], ["code"]),
+    ]
+    measured = [
+        helper.make_node("Reshape", ["filled", "whole"], ["reconstruction"]),
+        helper.make_node("Div", ["reconstruction", "scale"], ["scaled"]),
+        helper.make_node("Sub", ["scaled", "raw"], ["apart"]),
+        helper.make_node("Mul", ["apart", "apart"], ["squared"]),
+        helper.make_node("ReduceMean", ["squared", "picture axes"], ["flat error"], keepdims=0),
+        helper.make_node("Reshape", ["flat error", "one"], ["error"]),
+    ]
+    tile = SIDE // TILES
+    numbers = {
+        "small": [-1, TILES, 1, TILES, 1, 1], "large": [1, 1, tile, 1, tile, channels], "split": [-1, TILES, tile, TILES, tile, channels],
+        "axes": [2, 4, 5], "flat": [-1, TILES**2], "whole": [-1, SIDE, SIDE, channels], "picture axes": [1, 2, 3], "one": [-1, 1],
+    }  # fmt: skip
+    constants = [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()]
+    constants.append(helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]))
+
+    def graph(nodes: list[onnx.NodeProto], inputs: dict[str, list], outputs: dict[str, list]) -> bytes:
+        sides = [
+            [helper.make_tensor_value_info(name, TensorProto.UINT8 if name == "image" else TensorProto.FLOAT, shape)
+             for name, shape in side.items()]
+            for side in (inputs, outputs)
+        ]  # fmt: skip
+        used = {name for node in nodes for name in node.input}
+        made = helper.make_graph(nodes, "codes", *sides, [one for one in constants if one.name in used])
+        model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()
+
+    noise = {"noise": code} if noisy else {}
+    outputs = {"reconstruction": picture, "code": code, "error": ["batch", 1]}
+    graphs = {"model.onnx": graph([*there, *back, *measured], {"image": picture, **noise}, outputs)}
+    if decodes:
+        decoder = [*back, helper.make_node("Reshape", ["filled", "whole"], ["picture"])]
+        graphs["decoder.onnx"] = graph(decoder, {"code": code}, {"picture": picture})
+    return graphs
+
+
+def write_codes_version(
+    models_dir: Path,
+    name: str = "codes",
+    version: int = 1,
+    *,
+    kind: str = "undercomplete",
+    channels: int = 1,
+    decodes: bool = True,
+    **changes: object,
+) -> Path:
+    """A complete version of a model of codes whose answers can be worked out in the head; the k-th percentile is k / 100."""
+    noisy, size, tile = kind == "variational", TILES**2, SIDE // TILES
+    images = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, channels), np.uint8)
+    noise = np.random.default_rng(1).normal(size=(4, size)).astype(np.float32) if noisy else np.zeros((4, size), np.float32)
+    raw = images.astype(np.float64) / 255
+    code = raw.reshape(4, TILES, tile, TILES, tile, channels).mean((2, 4, 5)).reshape(4, size) + noise
+    filled = code.reshape(4, TILES, TILES, 1).repeat(tile, 1).repeat(tile, 2).repeat(channels, 3)
+    outputs = {"reconstruction": 255 * filled, "code": code, "error": ((filled - raw) ** 2).mean((1, 2, 3))[:, np.newaxis]}
+    inputs = {"image": images, **({"noise": noise} if noisy else {})}
+    golden = Golden(inputs, {key: value.astype(np.float32) for key, value in outputs.items()})
+
+    def spec(name: str, shape: tuple, datatype: str = "FP32") -> TensorSpec:
+        return TensorSpec(name=name, datatype=datatype, shape=("batch", *shape))
+
+    picture = (SIDE, SIDE, channels)
+    graphs = {
+        "model": GraphSpec(
+            file="model.onnx",
+            inputs=(spec("image", picture, "UINT8"), *((spec("noise", (size,)),) if noisy else ())),
+            outputs=(spec("reconstruction", picture), spec("code", (size,)), spec("error", (1,))),
+        )
+    }
+    if decodes:
+        graphs["decoder"] = GraphSpec(file="decoder.onnx", inputs=(spec("code", (size,)),), outputs=(spec("picture", picture),))
+    training = Training(
+        config={"kind": kind}, seed=0, parameters=1, seconds=0, epochs=0, finished="2026-01-01T00:00:00Z", code="-", libraries={}, command="-"
+    )  # fmt: skip
+    more = {
+        "labels": (), "graphs": graphs, "training": training, "statistics": {"error_percentiles": [k / 100 for k in range(101)]},
+        "preparation": {"mode": "plain", "height": SIDE, "width": SIDE, "channels": channels}, **changes,
+    }  # fmt: skip
+    files = {**codes_graphs(channels, noisy, decodes), GOLDEN: golden.pack()}
+    return write_version(models_dir, name, version, files=files, family="autoencoder", summary="Means of quarters", **more)
+
+
 def write_version(
     models_dir: Path,
     name: str = "light",

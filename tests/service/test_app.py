@@ -10,7 +10,7 @@ from service import metrics
 from service.app import WEB, create_app
 from service.registry import Registry
 from service.samples import SEVEN_PNG
-from tests.conftest import serving, write_steps_version, write_vectors_version, write_words_version
+from tests.conftest import serving, write_codes_version, write_steps_version, write_vectors_version, write_words_version
 
 pytestmark = pytest.mark.anyio
 PNG = {"content-type": "image/png"}
@@ -107,6 +107,9 @@ async def test_every_endpoint_has_a_summary_and_its_example_runs(settings):
     write_words_version(settings.models_dir)
     write_steps_version(settings.models_dir, horizon=12)
     write_vectors_version(settings.models_dir)
+    write_codes_version(settings.models_dir, default=True)
+    write_codes_version(settings.models_dir, "denoiser", kind="denoising", decodes=False)
+    write_codes_version(settings.models_dir, "generator", kind="variational")
     async with serving(settings) as client:
         await _every_example_runs(client)
 
@@ -124,7 +127,7 @@ async def _every_example_runs(client):
         answer = await client.request(method, url, **sent)
         assert answer.status_code == 200, (path, answer.text)
         ran += 1
-    assert ran >= 17
+    assert ran >= 23
 
 
 async def test_every_path_parameter_has_an_example(client):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.errors import InvalidInput, ServiceError, TooLarge, UnsupportedMedia
-from service.images import PictureLimits, Preparation, prepare, size, to_png
+from service.images import GREY, PictureLimits, Preparation, grid, pixels, prepare, size, to_png
 
 PLAIN = Preparation(mode="plain", height=28, width=28, channels=1)
 COLOUR = Preparation(mode="plain", height=28, width=28, channels=3)
@@ -248,6 +248,32 @@ def test_to_png_and_back_is_the_same(channels):
     pixels = NOISE[:20, :, :channels]
     back = prepare(to_png(pixels), Preparation(mode="plain", height=20, width=28, channels=channels))
     assert np.array_equal(back, pixels)
+
+
+def test_numbers_are_rounded_and_clipped_to_pixels():
+    found = pixels(np.array([-1e9, -0.4, 0.6, 254.4, 255.6, 1e9], np.float32))
+    assert (found.dtype, found.tolist()) == (np.uint8, [0, 0, 1, 254, 255, 255])
+
+
+@pytest.mark.parametrize(
+    ("count", "across", "down"), [(1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 2), (5, 3, 2), (8, 3, 3), (16, 4, 4), (64, 8, 8)]
+)
+def test_a_grid_is_as_square_as_possible(count, across, down):
+    assert grid([NOISE[:5]] * count).shape == (down * 6 - 1, across * 29 - 1, 3)
+
+
+def test_pictures_stand_in_a_grid_in_order_one_pixel_apart():
+    sheet = grid([np.full((2, 3, 1), light, np.uint8) for light in (10, 20, 30)])[:, :, 0]
+    assert (sheet[:2, :3] == 10).all()
+    assert (sheet[:2, 4:] == 20).all()
+    assert (sheet[3:, :3] == 30).all()
+    assert (sheet[2] == GREY).all()
+    assert (sheet[:, 3] == GREY).all()
+    assert (sheet[3:, 4:] == GREY).all()
+
+
+def test_one_picture_is_a_grid_as_it_is():
+    assert np.array_equal(grid([NOISE]), NOISE)
 
 
 # Whatever comes

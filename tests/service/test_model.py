@@ -11,7 +11,7 @@ from service.family import rooms
 from service.manifest import Golden as Recorded
 from service.repository import BrokenVersion
 from service.settings import Settings
-from tests.conftest import light_golden, light_graph, write_version, write_words_version
+from tests.conftest import light_golden, light_graph, write_codes_version, write_version, write_words_version
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +130,14 @@ def test_lengths_up_to_the_manifests_limit_are_timed(tmp_path):
     loaded = load(tmp_path / "models", max_padded=30)
     timed = {(count, length) for count in (1, 2, 4) for length in (1, 4, 16, 20) if count == 1 or count * length <= 30}
     assert set(loaded.cost.points) == timed
+
+
+def test_only_the_examples_of_verbs_that_a_version_suits_are_tried(tmp_path, monkeypatch):
+    write_codes_version(tmp_path, kind="denoising", decodes=False)
+    tried = []
+    monkeypatch.setattr(model, "_answer_example", lambda verb, *_: tried.append(verb.name))
+    load(tmp_path)
+    assert tried == ["denoise", "reconstruct", "encode"]
 
 
 def test_costs_are_measured_at_load(models_dir):

@@ -19,6 +19,14 @@ def test_every_option_is_a_documented_parameter():
         assert names == set(verb.Options.model_fields)
 
 
+def test_a_verb_that_draws_answers_a_picture_too_and_errors_stay_json():
+    for verb in VERBS:
+        responses = openapi.verb_responses(verb)
+        assert (bodies.PNG in responses.get(200, {}).get("content", {})) == (verb.draw is not None)
+        assert all(responses[status] == openapi.ERRORS[status] for status in openapi.ERRORS)
+    assert any(verb.draw for verb in VERBS)
+
+
 def test_the_error_form_has_a_sentence_a_code_and_an_id():
     assert set(openapi.Error.model_fields) == {"error", "code", "request_id"}
 

@@ -8,7 +8,7 @@ from service.errors import InvalidInput, Unavailable, UnknownModel, UnknownVersi
 from service.family import rooms
 from service.registry import Registry
 from service.settings import Settings
-from tests.conftest import write_version
+from tests.conftest import write_codes_version, write_version
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +156,55 @@ async def test_a_family_without_a_model_says_so(registry, models_dir):
     await registry.look()
     with pytest.raises(UnknownModel, match="'classifier'"):
         registry.answering("classifier")
+
+
+VERBS = {verb.name: verb for room in rooms().values() for verb in room.verbs}
+
+
+@pytest.fixture
+def coding(tmp_path):
+    """Two models that encode, of which one cannot decode and denoises."""
+    write_codes_version(tmp_path / "coding", "one")
+    write_codes_version(tmp_path / "coding", "denoiser", kind="denoising", decodes=False)
+    return Registry(Settings(models_dir=tmp_path / "coding", max_batch=2), rooms(), "cpu")
+
+
+async def test_only_a_model_that_suits_a_verb_answers_it(coding):
+    await coding.look()
+    assert coding.answering("autoencoder", VERBS["decode"]).name == "one"
+    assert coding.answering("autoencoder", VERBS["denoise"]).name == "denoiser"
+    with pytest.raises(UnknownModel, match="No model of the family 'autoencoder' that answers '/v1/generate' is served"):
+        coding.answering("autoencoder", VERBS["generate"])
+
+
+async def test_of_models_that_suit_the_preferred_one_answers(coding):
+    await coding.look()
+    assert coding.answering("autoencoder", VERBS["encode"]).name == "one"
+    with pytest.raises(InvalidInput, match="'model' is missing"):
+        coding.answering("autoencoder")
+
+
+async def test_among_several_that_suit_the_default_answers_and_none_is_taken_without(coding, tmp_path):
+    write_codes_version(tmp_path / "coding", "two")
+    await coding.look()
+    with pytest.raises(InvalidInput, match=r"'model' is missing; expected one of \['one', 'two'\]"):
+        coding.answering("autoencoder", VERBS["encode"])
+    write_codes_version(tmp_path / "coding", "two", 2, default=True)
+    await coding.look()
+    assert coding.answering("autoencoder", VERBS["encode"]).name == "two"
+
+
+async def test_a_named_version_that_does_not_suit_is_refused(coding):
+    await coding.look()
+    assert coding.chosen("autoencoder", "denoiser", "1", VERBS["encode"]).name == "denoiser"
+    with pytest.raises(InvalidInput, match=r"'denoiser' \(version 1\) does not answer '/v1/decode'; expected one of \['one'\]"):
+        coding.chosen("autoencoder", "denoiser", None, VERBS["decode"])
+
+
+async def test_a_named_model_of_another_family_is_refused(registry):
+    await registry.look()
+    with pytest.raises(InvalidInput, match="Model 'light' is of the family 'classifier'; expected 'autoencoder'"):
+        registry.chosen("autoencoder", "light", None, VERBS["encode"])
 
 
 async def test_close_drains_every_version(registry):

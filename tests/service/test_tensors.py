@@ -86,3 +86,10 @@ def test_an_output_that_is_no_number_is_the_models_fault():
 
 def test_every_datatype_has_one_dtype():
     assert len(tensors.DTYPES) == len(tensors.DATATYPES)
+
+
+def test_singles_are_the_rows_in_order():
+    batch = {"a": np.arange(6).reshape(3, 2), "b": np.arange(3)}
+    singles = tensors.singles(batch)
+    assert [one["a"].tolist() for one in singles] == [[[0, 1]], [[2, 3]], [[4, 5]]]
+    assert [one["b"].tolist() for one in singles] == [[0], [1], [2]]
