@@ -133,6 +133,13 @@ def test_the_least_of_a_word_is_said_where_nothing_is_left(tmp_path):
         data_of(path, min_count=5)
 
 
+def test_texts_of_one_word_each_teach_nothing_and_are_refused(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("one\ntwo\n" * 50)
+    with pytest.raises(TrainingError, match=r"corpus\.txt hardly has words beside each other"):
+        data_of(path)
+
+
 def test_a_small_source_is_read_more_often(own):
     stream = data_of(own).train["numbers"]
     words = np.count_nonzero(stream)
