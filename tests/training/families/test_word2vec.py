@@ -24,8 +24,8 @@ from training.sources import Sources
 
 DATA_DIR = Settings().data_dir
 """Taken before a test names another."""
-SMALL = {"size": 16, "epochs": 2, "least_words": 150_000, "workers": 1, "min_count": 2}
-QUICK = ["--size", "16", "--epochs", "2", "--least-words", "150000", "--workers", "1"]
+SMALL = {"size": 16, "epochs": 2, "least_words": 100_000, "workers": 1, "min_count": 2}
+QUICK = ["--size", "16", "--epochs", "2", "--least-words", "100000", "--workers", "1"]
 TOPICS = {
     "kitchen": ["bread", "butter", "oven", "knife", "soup", "salt", "pepper", "plate", "spoon", "onion"],
     "sea": ["ship", "sail", "wave", "anchor", "harbour", "captain", "storm", "fish", "deck", "rope"],
