@@ -262,9 +262,9 @@ def test_a_packed_file_and_a_folder_are_taken(place, own, tmp_path):
     folder.mkdir()
     with gzip.open(folder / "corpus.txt.gz", "wb") as file:
         file.write(own.read_bytes())
-    for data, name in ((folder, "folder"), (folder / "corpus.txt.gz", "packed")):
-        assert main(["train", "word2vec", "--data", str(data), "--name", name, *QUICK, "--unit", "line"]) == 0
-    assert place.manifest(1, "folder").source.sha256 == place.manifest(1, "packed").source.sha256
+    for data in (folder, folder / "corpus.txt.gz"):
+        assert main(["train", "word2vec", "--data", str(data), *QUICK, "--unit", "line"]) == 0
+    assert place.manifest(1, "texts").source.sha256 == place.manifest(1, "corpus").source.sha256
 
 
 @pytest.mark.parametrize(
