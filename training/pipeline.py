@@ -187,7 +187,7 @@ def _settings(options: Options) -> Settings:
 
 def _name(room: Room, options: Options) -> str:
     data = options.data.resolve() if options.data else None
-    own = "" if data is None else data.stem if data.is_file() else data.name
+    own = "" if data is None else data.name.split(".")[0] if data.is_file() else data.name
     name = options.name or own.lower() or room.name
     if not NAME.fullmatch(name):
         raise TrainingError(f"The name {name!r} cannot stand in an address; expected a-z, 0-9, - and _, with --name.")

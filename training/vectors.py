@@ -21,9 +21,10 @@ from torch import Tensor
 Mode = Literal["skipgram", "cbow"]
 SEPARATOR = 0
 """The number that stands between texts; it has no vector."""
-CENTRES, BLOCKS, SHARED = 16, 32, 16
-"""Words in a block, blocks in a step at most, negatives that a block shares. With more blocks in a step the products leave the
-processor's nearest cache, with fewer the calls cost more than they compute."""
+CENTRES, SHARED = 16, 16
+"""Words in a block, negatives that a block shares."""
+BLOCKS: dict[Mode, int] = {"skipgram": 32, "cbow": 64}
+"""Blocks in a step at most. With more, the products leave the processor's nearest cache; with fewer, calls outweigh work."""
 PREPARED = 512
 """Blocks whose pairs and negatives are made at a time."""
 LEAST_MOVE, MOST_MOVE, WORDS_A_MOVE = 0.4, 7.0, 100
@@ -95,7 +96,7 @@ class Trainer:
         self._kept[SEPARATOR] = 1
         move = recipe.learning_rate * _pairs_of_one(counts * self._kept, counts, recipe)
         bound = min(MOST_MOVE, max(LEAST_MOVE, words / WORDS_A_MOVE))
-        self._blocks = max(1, min(BLOCKS, int(bound / move)))
+        self._blocks = max(1, min(BLOCKS[recipe.mode], int(bound / move)))
         self._rate = recipe.learning_rate * min(1.0, bound / move)
         self._pairs = _Pairs(recipe, _noise(counts).to(device), device)
         self._step = _skipgram_step if recipe.mode == "skipgram" else _cbow_step

@@ -171,7 +171,9 @@ def test_default_is_as_before_unless_it_is_said(trained, train):
 
 
 def test_evaluation_reproduces_the_manifests_scores(trained, pictures):
-    manifest, found, _ = pipeline.evaluate("x", None, rooms(), Options(data=pictures), Console(quiet=True))
+    done = pipeline.evaluate("x", None, rooms(), Options(data=pictures), Console(quiet=True))
+    manifest, found = done.manifest, done.found
+    assert {path.name for path in done.pictures} == {path.name for path in (trained.runs / "x" / "evaluation-1").iterdir()}
     assert {key: round(value, 6) for key, value in found.values.items()} == manifest.scores
 
 

@@ -61,6 +61,10 @@ RATES = {"skipgram": 0.025, "cbow": 0.1}
 MOST_EPOCHS = 200
 CONTEXTS = 5_000
 """Words beside each other that an evaluation asks for."""
+FEWEST_ROWS = 2
+"""Of an evaluation: what is recorded with a version."""
+MOST_WORKERS = 8
+"""More threads wait for each other's turn at the interpreter."""
 DRAWN = 2_000
 """Of the commonest words: those on the map."""
 
@@ -89,7 +93,7 @@ class Config:
     least_words: int | None = None
     # Rate at the start, falling linearly; 0.025 for skip-gram and 0.1 for CBOW where none is given.
     learning_rate: float | None = None
-    # Threads that train; one for each core where none is given. Only one gives the same vectors each time.
+    # Threads that train; one for each core, 8 at most, where none is given. Only one gives the same vectors each time.
     workers: int | None = None
     # Your table's columns whose values get vectors.
     columns: tuple[str, ...] = ()
@@ -138,6 +142,10 @@ def data(config: Config, origin: Sources) -> Data:
     validation, test = (wordsets.beside(part, known, how) for part in (corpus.validation, corpus.test))
     if min(len(validation["terms"]), len(test["terms"])) < wordsets.FEWEST:  # too few texts to spare any
         validation = test = wordsets.beside(corpora.texts_of(corpus.train), known, how)
+    if len(test["terms"]) < FEWEST_ROWS:
+        raise TrainingError(
+            f"{corpus.source.name} hardly has words beside each other; expected texts of two known words or more."
+        )
     sets = config.word_sets if config.word_sets is not None else origin.own is None
     return Data(
         train={"numbers": corpus.train},
@@ -176,7 +184,7 @@ def fit(config: Config, data: Data, run: Run) -> nn.Module:
         keep=config.keep(data.shape["numbers"]),
         learning_rate=cast(float, config.learning_rate),
         seed=config.seed,
-        workers=1 if device == "cuda" else config.workers or os.cpu_count() or 1,
+        workers=1 if device == "cuda" else config.workers or min(MOST_WORKERS, os.cpu_count() or 1),
     )
     trainer = vectors.Trainer(stream, data.shape["numbers"], recipe, device)
     history: list[dict[str, float]] = []

@@ -24,8 +24,8 @@ from training.sources import Sources
 
 DATA_DIR = Settings().data_dir
 """Taken before a test names another."""
-SMALL = {"size": 16, "epochs": 2, "least_words": 150_000, "workers": 1, "min_count": 2}
-QUICK = ["--size", "16", "--epochs", "2", "--least-words", "150000", "--workers", "1"]
+SMALL = {"size": 16, "epochs": 2, "least_words": 100_000, "workers": 1, "min_count": 2}
+QUICK = ["--size", "16", "--epochs", "2", "--least-words", "100000", "--workers", "1"]
 TOPICS = {
     "kitchen": ["bread", "butter", "oven", "knife", "soup", "salt", "pepper", "plate", "spoon", "onion"],
     "sea": ["ship", "sail", "wave", "anchor", "harbour", "captain", "storm", "fish", "deck", "rope"],
@@ -131,6 +131,13 @@ def test_the_least_of_a_word_is_said_where_nothing_is_left(tmp_path):
     path.write_text("every word once here\n")
     with pytest.raises(TrainingError, match=r"come up 5 times or more; expected two at least, --min-count lowers it\."):
         data_of(path, min_count=5)
+
+
+def test_texts_of_one_word_each_teach_nothing_and_are_refused(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("one\ntwo\n" * 50)
+    with pytest.raises(TrainingError, match=r"corpus\.txt hardly has words beside each other"):
+        data_of(path)
 
 
 def test_a_small_source_is_read_more_often(own):
@@ -255,9 +262,9 @@ def test_a_packed_file_and_a_folder_are_taken(place, own, tmp_path):
     folder.mkdir()
     with gzip.open(folder / "corpus.txt.gz", "wb") as file:
         file.write(own.read_bytes())
-    for data, name in ((folder, "folder"), (folder / "corpus.txt.gz", "packed")):
-        assert main(["train", "word2vec", "--data", str(data), "--name", name, *QUICK, "--unit", "line"]) == 0
-    assert place.manifest(1, "folder").source.sha256 == place.manifest(1, "packed").source.sha256
+    for data in (folder, folder / "corpus.txt.gz"):
+        assert main(["train", "word2vec", "--data", str(data), *QUICK, "--unit", "line"]) == 0
+    assert place.manifest(1, "texts").source.sha256 == place.manifest(1, "corpus").source.sha256
 
 
 @pytest.mark.parametrize(
