@@ -99,11 +99,14 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
     wanted = room.export(network, job.data, config)
     exported = export.export(wanted, some(rows))
+    further = {name: export.export(one, one.rows, f"{name}.onnx") for name, one in wanted.more.items()}
     found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
     pictures = _draw(job, found, rows)
     drawn = {path.name: path.read_bytes() for path in pictures if path.suffix == KEPT}
-    files = {exported.spec.file: exported.graph, GOLDEN: exported.golden.pack(), **job.data.files, **drawn}
-    draft = _manifest(job, wanted, exported, found, files, _training(job, network))
+    graphs = {"model": exported, **further}
+    files = {one.spec.file: one.graph for one in graphs.values()}
+    files |= {GOLDEN: exported.golden.pack(), **job.data.files, **drawn}
+    draft = _manifest(job, wanted, graphs, (found, files), _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
@@ -126,7 +129,7 @@ def begin(family: str, room: Room, config: Any, options: Options, console: Conso
     """Data and a run's folder. Raises TrainingError."""
     code = _revision()
     settings = _settings(options)
-    name = _name(room, options)
+    name = _name(room, config, options)
     if options.publish:
         publish.check_writable(settings.models_dir, name)
     origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
@@ -185,10 +188,11 @@ def _settings(options: Options) -> Settings:
     return Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
-def _name(room: Room, options: Options) -> str:
+def _name(room: Room, config: Any, options: Options) -> str:
     data = options.data.resolve() if options.data else None
     own = "" if data is None else data.name.split(".")[0] if data.is_file() else data.name
-    name = options.name or own.lower() or room.name
+    public: str = getattr(config, "name", room.name)
+    name = options.name or own.lower() or public
     if not NAME.fullmatch(name):
         raise TrainingError(f"The name {name!r} cannot stand in an address; expected a-z, 0-9, - and _, with --name.")
     return name
@@ -264,16 +268,17 @@ def _revision() -> str:
 
 
 def _manifest(
-    job: Job, wanted: Export, exported: Exported, found: Scores, files: dict[str, bytes], training: Training
+    job: Job, wanted: Export, graphs: dict[str, Exported], made: tuple[Scores, dict[str, bytes]], training: Training
 ) -> Manifest:
     """Of the version to be; publishing gives it its number."""
+    (found, files), exported = made, graphs["model"]
     own = OWN if job.options.data else ""
     return Manifest(
         name=job.name,
         version=1,
         family=job.family,
         summary=wanted.summary,
-        graphs={"model": exported.spec},
+        graphs={name: one.spec for name, one in graphs.items()},
         files={file: File(sha256=sha256(content), size_bytes=len(content)) for file, content in files.items()},
         labels=job.data.labels,
         preparation=job.data.preparation,
@@ -283,7 +288,7 @@ def _manifest(
         evaluate=f"python -m training evaluate {job.name}:VERSION{own}",
         gate=job.room.gate,
         source=job.data.source,
-        statistics=job.room.statistics(job.data),
+        statistics=job.room.statistics(job.data) | wanted.statistics,
         limits=wanted.limits,
         training=training,
     )

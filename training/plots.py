@@ -252,3 +252,19 @@ def words(names: Sequence[str], places: NDArray[np.float64], path: Path) -> Path
 def _plain(name: str) -> str:
     """For matplotlib, to which a dollar sign means mathematics."""
     return name.replace("$", r"\$")
+
+
+def beside(lines: Sequence[NDArray[np.uint8]], names: Sequence[str], path: Path) -> Path:
+    """Lines of pictures (n, height, width, channels) below each other, each with its name."""
+    count = len(lines[0])
+    figure = _figure(count * 0.75 + 0.9, len(lines) * 0.85)
+    cells = figure.subplots(len(lines), count, squeeze=False)
+    for line, name, row in zip(lines, names, cells, strict=True):
+        for picture, cell in zip(line, row, strict=True):
+            gray = picture.shape[2] == 1
+            cell.imshow(picture[:, :, 0] if gray else picture, cmap="gray" if gray else None, vmin=0, vmax=255)
+            cell.set(xticks=[], yticks=[])
+            cell.spines[:].set_visible(False)
+        row[0].set_ylabel(name, fontsize=8, color=INK)
+    figure.savefig(path)
+    return path

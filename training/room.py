@@ -89,6 +89,12 @@ class Export:
     """Free axes beside the batch axis, by input."""
     summary: str = ""
     limits: dict[str, int] = field(default_factory=dict)
+    more: Mapping[str, "Export"] = field(default_factory=dict)
+    """Further graphs of the version, by name."""
+    statistics: dict[str, Any] = field(default_factory=dict)
+    """Of the training rows, as the network sees them."""
+    rows: Arrays = field(default_factory=dict)
+    """Rows that a further graph is compared on."""
 
 
 @dataclass(frozen=True)

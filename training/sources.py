@@ -205,18 +205,23 @@ class Folder:
     source: Callable[[dict[str, int]], Source]
 
 
-def folder(root: Path, preparation: images.Preparation, least: int) -> Folder:
-    """Every picture under `root`, prepared as the service will. Raises TrainingError naming the file or class at fault."""
+def folder(root: Path, preparation: images.Preparation, least: int, *, classes: bool = True) -> Folder:
+    """Every picture under `root`, prepared as the service will. Raises TrainingError naming the file or class at fault.
+
+    Where no `classes` are needed, pictures that lie in `root` itself are one.
+    """
     if not root.is_dir():
         raise TrainingError(f"{root} is no folder; expected one that holds a folder of pictures for each class.")
-    classes = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(classes) < 2:
-        raise TrainingError(f"{root} holds {len(classes)} folders; expected two or more, one for each class.")
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if classes and len(folders) < 2:
+        raise TrainingError(f"{root} holds {len(folders)} folders; expected two or more, one for each class.")
+    if not classes and any(path.suffix.lower() in PICTURES for path in root.iterdir()):
+        folders = [root]
     pixels: list[Pixels] = []
     targets: list[int] = []
     raw: list[bytes] = []
     size_bytes = 0
-    for target, path in enumerate(classes):
+    for target, path in enumerate(folders):
         everything = sorted(path.rglob("*"))
         if other := next((file for file in everything if file.suffix.lower() in OTHER_PICTURES), None):
             raise TrainingError(f"{other} is neither PNG nor JPEG; convert the pictures of its kind, or take them out.")
@@ -235,7 +240,7 @@ def folder(root: Path, preparation: images.Preparation, least: int) -> Folder:
     return Folder(
         np.stack(pixels),
         np.array(targets, np.int64),
-        tuple(path.name for path in classes),
+        tuple(path.name for path in folders),
         lambda rows: fingerprint(
             root.resolve().name, raw, rows, "the user's own pictures; the digest is of their labels and digests"
         ).model_copy(update={"size_bytes": size_bytes}),

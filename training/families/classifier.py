@@ -20,9 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from service.golden import Arrays
-from service.images import Preparation
-from service.manifest import Source
-from training import convnets, plots, scores, sources
+from training import convnets, pictures, plots, scores
 from training.room import (
     NO_SOURCE,
     RECIPE_BOUNDS,
@@ -34,7 +32,6 @@ from training.room import (
     Predict,
     Scores,
     Sources,
-    TrainingError,
     check,
 )
 
@@ -112,44 +109,8 @@ class Config:
 
 def data(config: Config, origin: Sources) -> Data:
     """MNIST's own test split and its last training rows for validation, or shares of the user's pictures by seed."""
-    if origin.own is None:
-        return _mnist(config, origin)
-    size, channels = config.image_size or 64, config.channels or 3
-    preparation = Preparation(mode=config.prepare or "plain", height=size, width=size, channels=channels)
-    folder = sources.folder(origin.own, preparation, least=5)
-    train, validation, test = sources.split(folder.targets, (config.validation_share, config.test_share), config.seed)
-    rows = {"train": len(train), "validation": len(validation), "test": len(test)}
-    parts = [_split(folder.pixels[index], folder.targets[index]) for index in (train, validation, test)]
-    return _data(parts, folder.source(rows), preparation, folder.labels)
-
-
-def _mnist(config: Config, origin: Sources) -> Data:
-    if config.image_size not in (None, 28) or config.channels not in (None, 1):
-        raise TrainingError("MNIST's pictures are 28 x 28 gray; leave --image-size and --channels out.")
-    files = origin.public("mnist")
-    pixels = sources.idx(files["train-images-idx3-ubyte"])[..., np.newaxis]
-    targets = sources.idx(files["train-labels-idx1-ubyte"]).astype(np.int64)
-    # the rows stand writer by writer, and nobody who wrote a test row wrote a training row: so it is for the last rows here
-    train, validation = np.split(np.arange(len(targets)), [-max(1, round(config.validation_share * len(targets)))])
-    held_out = [sources.idx(files[f"t10k-{name}-ubyte"]) for name in ("images-idx3", "labels-idx1")]
-    test = _split(held_out[0][..., np.newaxis], held_out[1].astype(np.int64))
-    labels = tuple(str(digit) for digit in range(10))
-    rows = {"train": len(train), "validation": len(validation), "test": len(test["label"])}
-    source = sources.fingerprint("MNIST", files.values(), rows)
-    preparation = Preparation(mode=config.prepare or "digit", height=28, width=28, channels=1)
-    parts = [*(_split(pixels[index], targets[index]) for index in (train, validation)), test]
-    return _data(parts, source, preparation, labels)
-
-
-def _split(pixels: Any, targets: Any) -> Arrays:
-    return {"image": np.ascontiguousarray(pixels), "label": targets}
-
-
-def _data(parts: list[Arrays], source: Source, preparation: Preparation, labels: tuple[str, ...]) -> Data:
-    train, validation, test = parts
-    sizes = {"height": preparation.height, "width": preparation.width, "channels": preparation.channels}
-    shape = {**sizes, "classes": len(labels)}
-    return Data(train, validation, test, source, shape, labels, preparation.model_dump())
+    shape = (config.image_size, config.channels, config.prepare)
+    return pictures.data(origin, pictures.Wanted(*shape, config.validation_share, config.test_share, config.seed))
 
 
 def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:  # noqa: ARG001 - pictures start from nothing

@@ -1,0 +1,249 @@
+"""Networks with an encoder and a decoder: dense and convolutional ones, a variational one, and one that takes noise away.
+
+All take pictures (batch, channels, height, width) in 0..1 and give them in 0..1. Knows shapes only; knows no data.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Autoencoder(nn.Module):
+    """A code of `code_size` numbers between an encoder and a decoder. `decode` gives logits unless the network is linear."""
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, shape: tuple[int, int, int], code_size: int) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.shape, self.code_size = shape, code_size
+        self.linear, self.squashed = False, False
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """(batch, channels, height, width) -> (batch, code size); from 0 to 1 where codes are squashed."""
+        code: Tensor = self.encoder(pictures)
+        return torch.sigmoid(code) if self.squashed else code
+
+    def raw(self, code: Tensor) -> Tensor:
+        """(batch, code size) -> (batch, channels, height, width), before the sigmoid where there is one."""
+        made: Tensor = self.decoder(code)
+        return made.view(-1, *self.shape)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """(batch, code size) -> pictures"""
+        raw = self.raw(code)
+        return raw if self.linear else raw.sigmoid()
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """What is made, before the sigmoid where there is one, and codes."""
+        code = self.encode(pictures)
+        return self.raw(code), code
+
+
+class Variational(Autoencoder):
+    """A code that is a normal distribution (Kingma and Welling 2014): `encoder` gives means and logarithms of variances."""
+
+    seen: Tensor
+
+    def __init__(self, *args: Any, warm_up: float) -> None:
+        """`warm_up`: steps over which the divergence grows to its weight (Bowman et al. 2016)."""
+        super().__init__(*args)
+        self.warm_up = warm_up
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """The same from a sample, and the divergence of each row from the standard normal distribution, weighted."""
+        mean, log_variance = self.distribution(pictures)
+        mean, log_variance = mean.float(), log_variance.float()
+        code = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+        if self.training:
+            divergence = divergence * (self.seen / self.warm_up).clamp(max=1) if self.warm_up else divergence
+            self.seen += 1
+        return self.raw(code), code, divergence
+
+    def distribution(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, (batch, code size) each."""
+        mean, log_variance = self.encoder(pictures).chunk(2, 1)
+        return mean, log_variance.clamp(-12, 6)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The mean."""
+        return self.distribution(pictures)[0]
+
+
+def dense(shape: tuple[int, int, int], hidden: Sequence[int], code_size: int, *, linear: bool = False) -> Autoencoder:
+    """Fully connected, the decoder the encoder's mirror; SiLU between layers, or nothing at all where it is linear."""
+    pixels = math.prod(shape)
+    made = Autoencoder(
+        nn.Sequential(nn.Flatten(), _layers([pixels, *hidden, code_size], linear=linear)),
+        _layers([code_size, *reversed(hidden), pixels], linear=linear),
+        shape,
+        code_size,
+    )
+    made.linear = linear
+    return made
+
+
+def variational(shape: tuple[int, int, int], hidden: Sequence[int], code_size: int, warm_up: float) -> Variational:
+    """Fully connected, with a distribution for a code."""
+    pixels = math.prod(shape)
+    return Variational(
+        nn.Sequential(nn.Flatten(), _layers([pixels, *hidden, 2 * code_size])),
+        _layers([code_size, *reversed(hidden), pixels]),
+        shape,
+        code_size,
+        warm_up=warm_up,
+    )
+
+
+def _layers(sizes: Sequence[int], *, linear: bool = False) -> nn.Sequential:
+    made: list[nn.Module] = []
+    for index, (one, other) in enumerate(itertools.pairwise(sizes)):
+        made.append(nn.Linear(one, other))
+        if not linear and index < len(sizes) - 2:
+            made.append(nn.SiLU())
+    return nn.Sequential(*made)
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a skip (He et al. 2016, "Identity mappings")."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(depth), nn.SiLU(), nn.Conv2d(depth, depth, 3, padding=1, bias=False),
+            nn.BatchNorm2d(depth), nn.SiLU(), nn.Conv2d(depth, depth, 3, padding=1),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        added: Tensor = self.layers(x)
+        return x + added
+
+
+class Unet(nn.Module):
+    """Takes noise away: pictures are folded (pixel unshuffle), looked at in three sizes, and unfolded again.
+
+    Ronneberger et al. 2015; the folding keeps every pixel where pooling would drop some (Shi et al. 2016). The code is the mean
+    of the smallest maps: there is no way back from it alone.
+    """
+
+    def __init__(self, channels: int, width: int, blocks: int = 1) -> None:
+        super().__init__()
+        self.code_size = 4 * width
+        self.into = nn.Conv2d(4 * channels, width, 3, padding=1)
+        self.first = _several(width, blocks)
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.second = _several(2 * width, blocks)
+        self.further = nn.Conv2d(2 * width, 4 * width, 2, stride=2)
+        self.third = _several(4 * width, blocks)
+        self.up = nn.ConvTranspose2d(4 * width, 2 * width, 2, stride=2)
+        self.fourth = _several(2 * width, blocks)
+        self.higher = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
+        self.fifth = _several(width, blocks)
+        self.out = nn.Conv2d(width, 4 * channels, 3, padding=1)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+        """Logits (batch, channels, height, width) and codes (batch, 4 width)."""
+        height, width = pictures.shape[2:]
+        padded = F.pad(pictures, (0, -width % 8, 0, -height % 8))
+        one = self.first(self.into(F.pixel_unshuffle(padded, 2)))
+        two = self.second(self.down(one))
+        three = self.third(self.further(two))
+        two = self.fourth(self.up(three) + two)
+        one = self.fifth(self.higher(two) + one)
+        logits = F.pixel_shuffle(self.out(one), 2)[:, :, :height, :width]
+        return logits, three.mean((2, 3))
+
+
+def _several(depth: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(_Block(depth) for _ in range(blocks)))
+
+
+def convolutional(shape: tuple[int, int, int], width: int, code_size: int) -> Autoencoder:
+    """Strided convolutions down to a quarter of the sides, a code, and the way back."""
+    channels, height, across = shape
+    low = (-(-height // 4), -(-across // 4))
+    small = 2 * width * low[0] * low[1]
+    encoder = nn.Sequential(
+        nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.SiLU(),
+        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.SiLU(), _Block(2 * width),
+        nn.Flatten(), nn.Linear(small, code_size),
+    )  # fmt: skip
+    decoder = nn.Sequential(
+        nn.Linear(code_size, small), nn.Unflatten(1, (2 * width, *low)),
+        _Block(2 * width), nn.BatchNorm2d(2 * width), nn.SiLU(),
+        nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.SiLU(),
+        nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), _Cut(height, across),
+    )  # fmt: skip
+    return Autoencoder(encoder, decoder, shape, code_size)
+
+
+class _Cut(nn.Module):
+    """To the picture's own size."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :, : self.height, : self.width].flatten(1)
+
+
+def noised(pictures: Tensor, kind: str, level: Tensor, random: torch.Generator | None = None) -> Tensor:
+    """Pictures with noise, in 0..1: `gaussian` of that standard deviation, `dropout` of that share of pixels, or `salt`, that
+    share of them black or white. `level` (batch,).
+    """
+    level = level.view(-1, 1, 1, 1)
+    if kind == "gaussian":
+        return (pictures + level * torch.randn(pictures.shape, generator=random, device=pictures.device)).clamp(0, 1)
+    drawn = torch.rand(pictures.shape, generator=random, device=pictures.device)
+    if kind == "dropout":
+        return torch.where(drawn < level, 0.0, pictures)
+    return torch.where(drawn < level, (drawn < level / 2).float(), pictures)
+
+
+class Deployed(nn.Module):
+    """Raw pixels in; raw pixels, codes and errors out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        pictures = scaled(image)
+        if isinstance(self.network, Unet):
+            logits, code = self.network(pictures)
+            made = logits.sigmoid()
+        elif noise is not None:
+            mean, log_variance = cast(Variational, self.network).distribution(pictures)
+            code = mean + noise * (0.5 * log_variance).exp()
+            made = cast(Variational, self.network).decode(code)
+        else:
+            code = cast(Autoencoder, self.network).encode(pictures)
+            made = cast(Autoencoder, self.network).decode(code)
+        error = (made - pictures).square().flatten(1).mean(1, keepdim=True)
+        return _pixels(made), code, error
+
+
+class Decoder(nn.Module):
+    """Codes in, raw pixels out."""
+
+    def __init__(self, network: Autoencoder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, code: Tensor) -> Tensor:
+        return _pixels(self.network.decode(code))
+
+
+def scaled(image: Tensor) -> Tensor:
+    """Raw pixels (batch, height, width, channels) to (batch, channels, height, width) in 0..1."""
+    return image.permute(0, 3, 1, 2).float() * (1 / 255)
+
+
+def _pixels(made: Tensor) -> Tensor:
+    return made.permute(0, 2, 3, 1) * 255

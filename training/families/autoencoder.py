@@ -1,0 +1,325 @@
+"""Pictures to codes and back: trains what `service/families/autoencoder.py` serves.
+
+Task: pictures again from few numbers, or without their noise. Source: MNIST (LeCun, Cortes and Burges), or `--data DIR`, a
+folder of pictures, with a folder a class or without. Kinds: `linear`, which finds the principal components (Baldi and Hornik
+1989); `undercomplete` and `stacked` (Hinton and Salakhutdinov 2006); `sparse` (Ng 2011); `denoising` (Vincent et al. 2008), by
+default a U-Net; `variational` (Kingma and Welling 2014). Expected scores and time: the README's table.
+
+The graph: `image` (uint8, batch x height x width x channels), and for a variational one `noise` (float32, batch x code), which
+its sample is made of -> `reconstruction` (float32, as the image), `code` (float32, batch x code) and `error` (float32, batch
+x 1, mean squared error of a pixel in 0..1). The graph `decoder`: `code` -> `picture` (float32, as the image).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from service.golden import Arrays
+from training import autoencoders, pictures, plots, reconstructions
+from training.autoencoders import Autoencoder, Decoder, Deployed, Unet, noised, scaled
+from training.room import (
+    NO_SOURCE,
+    RECIPE_BOUNDS,
+    Batch,
+    Data,
+    Export,
+    Fit,
+    Keeper,
+    Predict,
+    Scores,
+    Sources,
+    TrainingError,
+    check,
+)  # fmt: skip
+
+Kind = Literal["linear", "undercomplete", "stacked", "sparse", "denoising", "variational"]
+name = "codes"
+gate = "psnr"
+reported = ("psnr", "mse")
+tolerance = 0.3
+NAMES = {"denoising": "denoiser", "variational": "generator"}
+"""The models that the public data makes, by kind; the others make `codes`."""
+SQUARED = {"loss": "squared", "batch_size": 256}
+COINS = {"loss": "bernoulli", "batch_size": 256}
+SUITS: dict[str, dict[str, Any]] = {
+    "linear": {"hidden": (), "code_size": 30, "epochs": 10, "learning_rate": 0.003, **SQUARED},
+    "undercomplete": {"hidden": (), "code_size": 30, "epochs": 20, "learning_rate": 0.005, **SQUARED},
+    "stacked": {"hidden": (1000, 500, 250), "code_size": 30, "epochs": 60, "learning_rate": 0.003, **COINS},
+    "sparse": {"hidden": (), "code_size": 1000, "epochs": 20, "learning_rate": 0.003, **SQUARED},
+    "denoising": {"hidden": (512,), "code_size": 128, "epochs": 20, "learning_rate": 0.004, **SQUARED},
+    "variational": {"hidden": (500, 500), "code_size": 40, "epochs": 60, "learning_rate": 0.002, **COINS},
+}
+"""What suits a kind where nothing was given: minutes on two cores, chosen on validation rows."""
+VARIANTS: dict[str, dict[str, Any]] = {kind: {"kind": kind, **dict.fromkeys(suit)} for kind, suit in SUITS.items()}
+BOUNDS = {
+    **RECIPE_BOUNDS,
+    "code_size": (1, 4096),
+    "width": (1, 512),
+    "blocks": (1, 8),
+    "noise_level": (0, 1),
+    "penalty": (0, 100),
+    "activity": (0.001, 0.999),
+    "warm_up": (0, 1),
+    "image_size": (8, 1024),
+    "validation_share": (0, 0.4),
+    "test_share": (0, 0.4),
+}
+SUMMARIES = {
+    "linear": "{size} numbers of a picture, as principal components ({source})",
+    "undercomplete": "{size} numbers of a picture and the picture from them ({source})",
+    "stacked": "{size} numbers of a picture and the picture from them ({source})",
+    "sparse": "{size} units of which a picture makes few active ({source})",
+    "denoising": "A picture without its noise ({source})",
+    "variational": "Pictures from {size} random numbers ({source})",
+}
+LEVELS = (0.3, 0.5)
+"""Standard deviations of the noise that a denoising one is scored at."""
+CODES_BESIDE = 30
+"""Principal components that codes are compared with."""
+LEARNT_FROM = 20_000
+"""Training pictures that probes and simpler ways of an evaluation learn from."""
+SHOWN = 16
+"""Pictures of a drawing."""
+ACTIVE = 0.1
+"""From where on a squashed unit counts as active."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """How an autoencoder is trained. The defaults of each kind are what the shipped models were trained with."""
+
+    # What the network is for; see the module.
+    kind: Kind = "stacked"
+    # Dense layers, or convolutions; a denoising one is a U-Net where none is given.
+    encoder: Literal["dense", "convolutional", "unet"] | None = None
+    # Units of the dense layers between picture and code; the kind's own where none are given.
+    hidden: tuple[int, ...] | None = None
+    # Numbers of a code; the kind's own where none is given.
+    code_size: int | None = None
+    # Channels of the first convolution.
+    width: int = 24
+    # Residual blocks of a U-Net's each size.
+    blocks: int = 1
+    # Of a denoising one.
+    noise: Literal["gaussian", "dropout", "salt"] = "gaussian"
+    # Standard deviation, or share of the pixels, up to which training draws the noise of each picture.
+    noise_level: float = 0.6
+    # Of a sparse one: the sum of activations, or their distance from `--activity` (Kullback and Leibler).
+    sparsity: Literal["l1", "kl"] = "kl"
+    # Weight of that penalty.
+    penalty: float = 0.05
+    # Share of the pictures that a unit should be active for.
+    activity: float = 0.05
+    # Share of the steps over which a variational one's divergence grows to its weight (Bowman et al. 2016).
+    warm_up: float = 0.3
+    # What a pixel's fault costs: its square, or the log-likelihood of a coin; the kind's own where none is given.
+    loss: Literal["squared", "bernoulli"] | None = None
+    # Passes over the training rows; the kind's own where none is given.
+    epochs: int | None = None
+    # Rows in one step; the kind's own where none is given.
+    batch_size: int | None = None
+    # Peak rate of AdamW; the kind's own where none is given.
+    learning_rate: float | None = None
+    # Decoupled weight decay (Loshchilov and Hutter 2019), not on biases and norms.
+    weight_decay: float = 0.0001
+    # How the rate changes.
+    schedule: Literal["one-cycle", "constant"] = "one-cycle"
+    # Share of the rows seen in an epoch, those not yet learnt first.
+    focus: float = 1.0
+    # Keep a moving average of the weights instead of the last ones.
+    average: bool = True
+    # Longest the gradient may be; not cut where none is given.
+    clip: float | None = None
+    # Arithmetic of the matrix products while training; the graph is float32.
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    # Height and width in pixels: 28 for MNIST, 64 for your own pictures where none is given.
+    image_size: int | None = None
+    # 1 gray, 3 colour: 1 for MNIST, 3 for your own pictures where none is given.
+    channels: Literal[1, 3] | None = None
+    # Of the training rows, held out to watch training.
+    validation_share: float = 0.05
+    # Of your own pictures, held out to report on.
+    test_share: float = 0.15
+    # Of everything random.
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """What suits the kind, where nothing was given. Raises TrainingError on a field out of bounds."""
+        for field, value in SUITS[self.kind].items():
+            if getattr(self, field) is None:
+                object.__setattr__(self, field, value)
+        if self.encoder is None:
+            object.__setattr__(self, "encoder", "unet" if self.kind == "denoising" else "dense")
+        if self.encoder == "unet" and self.kind != "denoising":
+            raise TrainingError(f"--encoder is 'unet', which leads past the code; of the kind {self.kind!r} take another.")
+        check(self, BOUNDS)
+
+    @property
+    def name(self) -> str:
+        """Of the model that the public data makes."""
+        return NAMES.get(self.kind, name)
+
+
+def data(config: Config, origin: Sources) -> Data:
+    """MNIST, or the user's own pictures, with classes or without."""
+    wanted = pictures.Wanted(
+        config.image_size, config.channels, None, config.validation_share, config.test_share, config.seed, classes=False
+    )
+    found = pictures.data(origin, wanted)
+    random = np.random.default_rng(config.seed)
+    some = random.permutation(len(found.train["image"]))[:LEARNT_FROM]
+    test = {**found.test, **{f"train_{key}": array[some] for key, array in found.train.items()}}
+    if config.kind == "denoising":
+        test |= {f"noisy_{level}": reconstructions.noisy(found.test["image"], level, config.seed) for level in LEVELS}
+    validation = dict(found.validation)
+    if config.kind == "variational":
+        for split in (test, validation):
+            split["noise"] = random.normal(size=(len(split["image"]), cast(int, config.code_size))).astype(np.float32)
+    return dataclasses.replace(found, test=test, validation=validation)
+
+
+def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:  # noqa: ARG001 - pictures start from nothing
+    """The data as it is."""
+    return data
+
+
+def network(config: Config, data: Data) -> nn.Module:
+    """The kind's network, for this size and depth."""
+    shape = (data.shape["channels"], data.shape["height"], data.shape["width"])
+    code_size, hidden = cast(int, config.code_size), cast(tuple[int, ...], config.hidden)
+    if config.encoder == "unet":
+        return Unet(shape[0], config.width, config.blocks)
+    if config.kind == "variational":
+        steps = -(-len(data.train["image"]) // cast(int, config.batch_size)) * cast(int, config.epochs) if data.train else 1
+        return autoencoders.variational(shape, hidden, code_size, config.warm_up * steps)
+    if config.encoder == "convolutional":
+        return autoencoders.convolutional(shape, config.width, code_size)
+    made = autoencoders.dense(shape, hidden, code_size, linear=config.kind == "linear")
+    made.squashed = config.kind == "sparse"
+    return made
+
+
+def sample(config: Config) -> tuple[nn.Module, Tensor]:
+    """The network for MNIST's sizes, or those of the configuration, and one picture of zeros."""
+    size, channels = config.image_size or 28, config.channels or 1
+    shape = {"height": size, "width": size, "channels": channels}
+    return network(config, Data({}, {}, {}, NO_SOURCE, shape)), torch.zeros(1, channels, size, size)
+
+
+def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
+    """What each row's pixels cost on average, its divergence or its part of the sparsity penalty."""
+    truth = scaled(batch["image"])
+    shown = truth
+    if config.kind == "denoising":
+        level = torch.rand(len(truth), device=truth.device) * config.noise_level
+        shown = noised(truth, config.noise, level)
+    raw, code, *divergence = network(shown)
+    raw, code = raw.float(), code.float()
+    if config.loss == "bernoulli":
+        losses = F.binary_cross_entropy_with_logits(raw, truth, reduction="none")
+    else:
+        losses = ((raw if config.kind == "linear" else raw.sigmoid()) - truth).square()
+    found: Tensor = losses.flatten(1).mean(1)
+    if divergence:
+        found = found + divergence[0] / truth[0].numel()
+    if config.kind == "sparse":
+        found = found + config.penalty * _sparsity(code, config)
+    return found
+
+
+def _sparsity(code: Tensor, config: Config) -> Tensor:
+    """The mean activation, or how far the units' mean activations are from the wanted one (Ng 2011)."""
+    if config.sparsity == "l1":
+        return code.mean()
+    mean, wanted = code.mean(0).clamp(1e-6, 1 - 1e-6), config.activity
+    apart = wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()
+    return apart.mean()
+
+
+def export(network: nn.Module, data: Data, config: Config) -> Export:
+    """The whole network, and its decoder where there is a way from codes to pictures."""
+    image = torch.from_numpy(data.test["image"][:2])
+    inputs: Batch = {"image": image}
+    if config.kind == "variational":
+        inputs["noise"] = torch.zeros(2, cast(int, config.code_size))
+    decoder = {}
+    if not isinstance(network, Unet):
+        made = cast(Autoencoder, network)
+        codes = made.encode(scaled(torch.from_numpy(data.test["image"][:64]))).detach()
+        decoder["decoder"] = Export(Decoder(made), {"code": codes[:2]}, ("picture",), rows={"code": codes.numpy()})
+    return Export(
+        module=Deployed(network),
+        inputs=inputs,
+        outputs=("reconstruction", "code", "error"),
+        summary=SUMMARIES[config.kind].format(source=data.source.name, size=network.code_size),
+        limits={key: data.shape[key] for key in ("height", "width", "channels")},
+        more=decoder,
+        statistics={"error_percentiles": _percentiles(network, data)},
+    )
+
+
+def _percentiles(network: nn.Module, data: Data) -> list[float]:
+    """101 of the errors that training pictures are made again with."""
+    some, device = torch.from_numpy(data.train["image"][:LEARNT_FROM]), next(network.parameters()).device
+    module = Deployed(network.eval())
+    with torch.inference_mode():
+        found = torch.cat([module(part.to(device))[2].cpu() for part in torch.split(some, 500)]).numpy()
+    return [round(float(value), 8) for value in np.percentile(found, range(101))]
+
+
+def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:  # noqa: ARG001 - the manifest's preparation says it all
+    """The split as it is: its pictures are prepared."""
+    return split
+
+
+def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:  # noqa: ARG001 - every room's signature
+    """Errors and PSNR; of a denoising one on noisy pictures; what codes tell; of a variational one bounds of the likelihood."""
+    truth = reconstructions.floats(rows["image"])
+    if denoising := [level for level in LEVELS if f"noisy_{level}" in rows]:
+        return reconstructions.restored(predict, rows, denoising)
+    noise = {"noise": np.zeros_like(rows["noise"])} if "noise" in rows else {}
+    answers = predict({"image": rows["image"], **noise})
+    made, codes = answers["reconstruction"] / 255, answers["code"]
+    values = {"psnr": reconstructions.psnr(truth, made), "mse": float(reconstructions.errors(truth, made).mean())}
+    arrays = {"made": answers["reconstruction"], "codes": codes}
+    if "train_image" in rows:
+        zeros = {"noise": np.zeros((len(rows["train_image"]), codes.shape[1]), np.float32)} if noise else {}
+        learnt = predict({"image": rows["train_image"], **zeros})["code"]
+        values |= reconstructions.told(learnt, rows["train_label"], codes, rows["label"])
+        arrays["error_percentiles"] = np.zeros(0)
+    if codes.min() >= 0 and codes.max() <= 1:
+        values["active_units"] = float((codes > ACTIVE).mean())
+    if noise:
+        values |= reconstructions.bounds(predict, rows)
+    return Scores(values, arrays=arrays)
+
+
+def baselines(data: Data) -> dict[str, dict[str, float]]:
+    """What simpler ways reach on the same test rows: principal components, or the usual filters."""
+    levels = [level for level in LEVELS if f"noisy_{level}" in data.test]
+    if levels:
+        return reconstructions.restored_otherwise(data.test, levels)
+    return {f"{CODES_BESIDE} principal components": reconstructions.principal(data.test, CODES_BESIDE)}
+
+
+def statistics(data: Data) -> dict[str, Any]:
+    """Of the training rows, to compare what comes in with: deciles of a picture's mean."""
+    means = data.train["image"].reshape(len(data.train["image"]), -1).mean(1)
+    return {"mean_pixel_deciles": [round(float(value), 3) for value in np.quantile(means, np.linspace(0, 1, 11))]}
+
+
+def draw(found: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:  # noqa: ARG001 - every room's signature
+    """`pictures.png`: as they are, noisy where they were, made again."""
+    every = max(1, len(rows["image"]) // SHOWN)
+    noisy = [rows[f"noisy_{level}"][::every][:SHOWN] for level in LEVELS[-1:] if f"noisy_{level}" in rows]
+    made = np.clip(found.arrays["made"][::every][:SHOWN].round(), 0, 255).astype(np.uint8)
+    lines = [rows["image"][::every][:SHOWN], *noisy, made]
+    names = ["as it is", *(["noisy"] if noisy else []), "made again"]
+    return [plots.beside(lines, names, folder / "pictures.png")]
