@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     max_connections: Count = Field(1000, description="open connections per worker (503)")
     max_json_depth: Count = Field(64, description="nesting of a JSON body (400)")
     max_form_fields: int = Field(8, ge=0, description="fields of a form beside its files (400)")
-    max_items: Count = Field(32, description="pictures or texts in one request (413)")
+    max_items: Count = Field(32, description="pictures, texts or codes in one request (413)")
     max_rows: Count = Field(1024, description="rows of one tensor request (413)")
     max_rank: Count = Field(8, description="axes of one tensor (400)")
     max_elements: Count = Field(4_000_000, description="numbers in one tensor (413)")

@@ -306,7 +306,7 @@ def test_a_model_is_named_after_the_file_or_folder_it_is_trained_on(tmp_path):
     (tmp_path / "Sales.csv").write_text("")
     (tmp_path / "my.pictures").mkdir()
     room = rooms()["classifier"]
-    assert pipeline._name(room, Options(data=tmp_path / "Sales.csv")) == "sales"
-    assert pipeline._name(room, Options()) == "digits"
+    assert pipeline._name(room, None, Options(data=tmp_path / "Sales.csv")) == "sales"
+    assert pipeline._name(room, None, Options()) == "digits"
     with pytest.raises(TrainingError, match=r"'my\.pictures' cannot stand in an address"):
-        pipeline._name(room, Options(data=tmp_path / "my.pictures"))
+        pipeline._name(room, None, Options(data=tmp_path / "my.pictures"))

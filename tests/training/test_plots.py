@@ -64,3 +64,10 @@ def test_words_are_named_where_there_is_room(tmp_path, count):
     names = [f"w${number}_^" for number in range(count)]
     path = plots.words(names, np.concatenate([places[:1], places])[:count], tmp_path / "map.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lines_of_pictures_are_drawn_below_each_other(tmp_path, channels):
+    lines = [np.random.default_rng(0).integers(0, 256, (5, 8, 8, channels)).astype(np.uint8)] * 3
+    path = plots.beside(lines, ["as it is", "noisy", "made again"], tmp_path / "pictures.png")
+    assert path.read_bytes().startswith(b"\x89PNG")

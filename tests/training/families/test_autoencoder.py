@@ -1,0 +1,181 @@
+"""Pictures to codes and back: the room's data, its kinds, its graphs and scores, the whole command."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from service.manifest import Manifest
+from service.settings import Settings
+from tests.conftest import serving
+from training import export, loop, pipeline
+from training.__main__ import main
+from training.families import autoencoder
+from training.families.autoencoder import SUITS, Config
+from training.room import TrainingError
+from training.run import Run
+from training.sources import Sources
+
+SIZES = {"image_size": 28, "channels": 1, "epochs": 3, "batch_size": 32, "precision": "float32"}
+SMALL = {**SIZES, "width": 4, "code_size": 8, "hidden": (32,)}
+QUICK = ["--image-size", "28", "--channels", "1", "--epochs", "3", "--batch-size", "32", "--precision", "float32"]
+QUICK += ["--width", "4", "--code-size", "8"]
+
+
+def config(kind, **changes):
+    given = {**SMALL, "hidden": (), **changes} if kind in ("linear", "undercomplete", "sparse") else {**SMALL, **changes}
+    return Config(kind=kind, **given)
+
+
+def data_of(path, made):
+    return autoencoder.data(made, Sources(path, None, None, Console(quiet=True)))
+
+
+@pytest.fixture(scope="session")
+def trained(pictures, tmp_path_factory):
+    """(configuration, data, network) of a kind, trained once."""
+    found = {}
+
+    def of(kind, **changes):
+        key = (kind, *sorted(changes.items()))
+        if key not in found:
+            made = config(kind, **changes)
+            data = data_of(pictures, made)
+            run = Run.begin(tmp_path_factory.mktemp("runs"), "x", {}, Console(quiet=True))
+            found[key] = (made, data, loop.fit(autoencoder, made, data, run))
+        return found[key]
+
+    return of
+
+
+def graph_of(made, data, network):
+    return export.open_graph(export.export(autoencoder.export(network, data, made), pipeline.some(data.test)).graph)
+
+
+def asked(data):
+    """What the graph takes of the test rows."""
+    return {name: array for name, array in pipeline.some(data.test).items() if name in ("image", "noise")}
+
+
+@pytest.mark.parametrize("kind", SUITS)
+def test_each_kind_learns_and_its_graph_says_so(trained, kind):
+    made, data, network = trained(kind)
+    torch.manual_seed(1)
+    fresh = autoencoder.network(made, data)
+    gained = [
+        autoencoder.evaluate(graph_of(made, data, one.eval()), data.test, data.labels).values["psnr"]
+        for one in (fresh, network)
+    ]
+    assert gained[1] > gained[0] + 0.2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SUITS if kind != "denoising"])
+def test_the_decoder_makes_of_a_code_what_the_whole_graph_made(trained, kind):
+    made, data, network = trained(kind)
+    wanted = autoencoder.export(network, data, made)
+    whole = graph_of(made, data, network)(asked(data))
+    decoder = export.open_graph(export.export(wanted.more["decoder"], wanted.more["decoder"].rows, "decoder.onnx").graph)
+    np.testing.assert_allclose(decoder({"code": whole["code"]})["picture"], whole["reconstruction"], atol=0.01)
+
+
+def test_a_denoising_one_is_scored_on_noisy_pictures_beside_simpler_ways(trained):
+    made, data, network = trained("denoising")
+    values = autoencoder.evaluate(graph_of(made, data, network), data.test, data.labels).values
+    assert {"psnr_0.3", "ssim_0.3", "psnr_0.5", "ssim_0.5"} <= set(values)
+    assert values["psnr"] == values["psnr_0.5"]
+    beside = autoencoder.baselines(data)
+    assert set(beside) == {"as it is", "median of 3 x 3", "non-local means", "linear optimum"}
+    assert values["psnr_0.5"] > beside["as it is"]["psnr_0.5"]
+
+
+def test_a_dense_denoising_one_has_a_decoder_and_a_convolutional_code_too(trained):
+    assert (
+        "decoder"
+        in autoencoder.export(trained("denoising", encoder="dense")[2], *trained("denoising", encoder="dense")[1::-1]).more
+    )
+    made, data, network = trained("stacked", encoder="convolutional")
+    assert graph_of(made, data, network)(asked(data))["code"].shape[1] == 8
+
+
+def test_a_variational_one_has_bounds_of_its_likelihood(trained):
+    made, data, network = trained("variational")
+    values = autoencoder.evaluate(graph_of(made, data, network), data.test, data.labels).values
+    assert values["bound_200"] > values["elbo_binary"]
+    assert values["divergence_binary"] > 0
+
+
+def test_units_of_a_sparse_one_are_less_often_active_where_that_costs_more(trained):
+    shares = [
+        autoencoder.evaluate(
+            graph_of(*trained("sparse", penalty=penalty, epochs=8)), trained("sparse", penalty=penalty, epochs=8)[1].test, ()
+        ).values["active_units"]
+        for penalty in (0.0, 5.0)
+    ]
+    assert shares[1] < shares[0] - 0.05
+
+
+def test_a_random_picture_is_made_again_worse_than_digits(trained):
+    made, data, network = trained("stacked", epochs=20)
+    graph, percentiles = graph_of(made, data, network), autoencoder.export(network, data, made).statistics["error_percentiles"]
+    noise = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
+    assert graph({"image": noise})["error"].min() > percentiles[100]
+    assert np.median(graph({"image": data.test["image"]})["error"]) < percentiles[95]
+    assert percentiles == sorted(percentiles)
+    assert len(percentiles) == 101
+
+
+def test_the_seed_decides(pictures, tmp_path):
+    made = config("variational", epochs=1)
+    data = data_of(pictures, made)
+    nets = [loop.fit(autoencoder, made, data, Run.begin(tmp_path, "x", {}, Console(quiet=True))) for _ in range(2)]
+    for one, again in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
+        assert torch.equal(one, again)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"kind": "stacked", "encoder": "unet"}, "--encoder is 'unet', which leads past the code"),
+        ({"code_size": 0}, "--code-size is 0"),
+        ({"noise_level": 2.0}, "--noise-level is 2.0"),
+        ({"activity": 0.0}, "--activity is 0.0"),
+    ],
+)
+def test_what_cannot_be_is_named(given, told):
+    with pytest.raises(TrainingError, match=told):
+        Config(**given)
+
+
+def test_the_public_models_are_named_after_what_they_do():
+    names = {kind: Config(kind=kind).name for kind in SUITS}
+    assert (names["stacked"], names["denoising"], names["variational"]) == ("codes", "denoiser", "generator")
+
+
+@pytest.mark.anyio
+async def test_three_kinds_are_trained_published_and_served_each_for_its_verbs(place, pictures):
+    for kind, name in (("stacked", "codes"), ("denoising", "denoiser"), ("variational", "generator")):
+        assert main(["train", "autoencoder", "--kind", kind, "--data", str(pictures), "--name", name, *QUICK]) == 0
+        assert Manifest.read(place.models / name / "1").family == "autoencoder"
+        assert main(["evaluate", name, "--data", str(pictures)]) == 0
+    picture = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)).save(picture, "PNG")
+    settings = Settings(models_dir=place.models, reload_s=0.05, drain_delay_s=0)
+    async with serving(settings) as client:
+        png = {"content": picture.getvalue(), "headers": {"content-type": "image/png", "accept": "image/png"}}
+        clean = await client.post("/v1/denoise", **png)
+        assert (clean.status_code, clean.headers["content-type"], clean.headers["x-model"]) == (200, "image/png", "denoiser:1")
+        assert Image.open(io.BytesIO(clean.content)).size == (28, 28)
+        generated = (await client.post("/v1/generate", json={"count": 3, "seed": 5})).json()
+        assert generated["model"] == "generator"
+        assert all(Image.open(io.BytesIO(base64.b64decode(one["image"]))).size == (28, 28) for one in generated["predictions"])
+        (coded,) = (await client.post("/v1/encode?model=codes", **{**png, "headers": {"content-type": "image/png"}})).json()[
+            "predictions"
+        ]
+        assert len(coded["code"]) == 8
+        assert coded["percentile"] > 99
+        walked = await client.post("/v1/decode?model=codes", json={"codes": [coded["code"]]})
+        assert walked.status_code == 200
