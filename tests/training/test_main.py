@@ -105,7 +105,7 @@ def test_an_unknown_command_or_family_gets_the_usage(capsys, words):
 @pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
 def test_help_is_no_mistake(capsys, words):
     assert main(words) == 0
-    assert "families: classifier" in capsys.readouterr().out
+    assert "families: autoencoder, classifier, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
