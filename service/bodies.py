@@ -38,8 +38,8 @@ NUMBER_TOUCHES = 16
 """The same of a number while a window is cut."""
 LONGEST_WORD = 200
 """Characters."""
-WORD_TOUCHES = 4 * 1024
-"""Of a word that may be unknown, so that its near spellings are looked for."""
+WORD_TOUCHES = 32 * 1024
+"""Of a word, which may be unknown, so that its near spellings are looked for: some milliseconds."""
 TOUCHES = 64
 """How often a pixel is touched while a picture is prepared, about: only a picture of a digit's own size is short work."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -216,9 +216,7 @@ def _plain(data: bytes) -> str:
 
 def _series(body: Body, kind: type[BaseModel], settings: Settings) -> list[Asked]:
     """One series in the JSON field `series`, and what else is asked of it."""
-    if body.media not in (JSON, *UNTOLD):
-        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
-    asked: Any = document(body, kind, settings)
+    asked = _json(body, kind, settings)
     sent = asked.series
     if not isinstance(sent, list | dict) or not sent:
         raise InvalidInput(f"Field 'series' is {shown(sent)}; expected numbers, rows of numbers, or columns by name.")
@@ -279,7 +277,27 @@ def _frequency(written: str | None) -> Frequency | None:
         raise InvalidInput(f"Field 'frequency' is {shown(written)}: {error}.") from None
 
 
-class Words(BaseModel):
+class Document(BaseModel):
+    """A document that is more than a list of inputs."""
+
+    def work(self) -> int:
+        """In bytes to touch."""
+        return 0
+
+
+def _document(body: Body, kind: type[BaseModel], settings: Settings) -> list[Any]:
+    """The document itself, as it is."""
+    return [_json(body, kind, settings)]
+
+
+def _json(body: Body, kind: type[BaseModel], settings: Settings) -> Any:
+    """The body as the document `kind`, where JSON is all that is taken."""
+    if body.media not in (JSON, *UNTOLD):
+        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
+    return document(body, kind, settings)
+
+
+class Words(Document):
     """A document of words. Every string in it is taken for one."""
 
     def inputs(self) -> Sequence[Any]:
@@ -289,12 +307,17 @@ class Words(BaseModel):
 
 def _words(body: Body, kind: type[BaseModel], settings: Settings) -> list[Any]:
     """Words in whatever fields the document has for them."""
-    if body.media not in (JSON, *UNTOLD):
-        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
-    asked: Any = document(body, kind, settings)
+    asked = _json(body, kind, settings)
     for field, value in asked:
         _sound(field, value, settings)
     return list(asked.inputs())
+
+
+def _count(asked: object) -> int:
+    """Words in a word, a list of them, or a document."""
+    if isinstance(asked, Words):
+        return sum(_count(value) for _, value in asked)
+    return len(asked) if isinstance(asked, list) else int(isinstance(asked, str))
 
 
 def _sound(field: str, value: object, settings: Settings) -> None:
@@ -310,23 +333,8 @@ def _sound(field: str, value: object, settings: Settings) -> None:
         raise InvalidInput(f"Field '{field}' is {shown(value)}; expected a word.")
 
 
-class Document(BaseModel):
-    """A document that asks one thing."""
-
-    def work(self) -> int:
-        """In bytes to touch."""
-        return 0
-
-
-def _document(body: Body, kind: type[BaseModel], settings: Settings) -> list[Any]:
-    """The document itself, as it is."""
-    if body.media not in (JSON, *UNTOLD):
-        raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {JSON}.")
-    return [document(body, kind, settings)]
-
-
 DOCUMENT = Reader((JSON,), _document, lambda asked, _: asked.work())
-WORDS = Reader((JSON,), _words, lambda _, __: WORD_TOUCHES)
+WORDS = Reader((JSON,), _words, lambda asked, _: _count(asked) * WORD_TOUCHES)
 SERIES = Reader((JSON,), _series, lambda asked, _: asked.values.size * NUMBER_TOUCHES)
 TEXTS = Reader((JSON, TEXT), _texts, lambda text, _: len(text) * TEXT_TOUCHES)
 PICTURE = Reader((*PICTURES, FORM, JSON), _pictures, _work)

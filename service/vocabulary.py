@@ -102,7 +102,7 @@ class Vocabulary:
         """The numbers of the commonest words that start with `prefix`, and how many words do."""
         form = prefix if self.columns else text.normal(prefix)
         first = bisect_left(self._sorted, (form,))
-        # no word is longer than this one, so the one after all that start with `form` is before it
+        # the last character there is: no word that starts with `form` sorts after this
         last = bisect_left(self._sorted, (form + "\U0010ffff",)) if form else len(self._sorted)
         numbers = [number for _, number in self._sorted[first:last]]
         return heapq.nsmallest(most, numbers), len(numbers)

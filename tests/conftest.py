@@ -31,6 +31,13 @@ DATA = Path(__file__).parent / "data"
 SIDE = 28
 
 
+def packed(graph: onnx.GraphProto) -> bytes:
+    """A graph as the bytes of its file, checked."""
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
 def light_graph(gain: float = 1.0) -> bytes:
     """`image` (uint8, batch x 28 x 28 x 1) -> `probabilities` [1 - light, light], light = gain * mean / 255."""
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])
@@ -48,9 +55,7 @@ def light_graph(gain: float = 1.0) -> bytes:
         helper.make_tensor("one", TensorProto.FLOAT, [], [1.0]),
     ]
     graph = helper.make_graph(nodes, "light", [image], [answer], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return packed(graph)
 
 
 def light_golden(gain: float = 1.0, rows: int = 4) -> Golden:
@@ -84,9 +89,7 @@ def words_graph() -> bytes:
         ],
         [numpy_helper.from_array(table, "table"), helper.make_tensor("axes", TensorProto.INT64, [1], [1])],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return packed(graph)
 
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -110,9 +113,7 @@ def steps_graph(context: int, horizon: int, columns: int) -> bytes:
         helper.make_tensor("distances", TensorProto.FLOAT, [3], [-1.0, 0.0, 1.0]),
     ]
     graph = helper.make_graph(nodes, "steps", [series], outputs, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return packed(graph)
 
 
 def write_steps_version(
@@ -238,9 +239,7 @@ def vectors_graph(table: np.ndarray) -> bytes:
          helper.make_tensor_value_info("cosines", TensorProto.FLOAT, ["batch", most])],
         constants,
     )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.checker.check_model(model, full_check=True)
-    return model.SerializeToString()
+    return packed(graph)
 
 
 def write_vectors_version(
@@ -322,9 +321,7 @@ def codes_graphs(channels: int, noisy: bool, decodes: bool) -> dict[str, bytes]:
         ]  # fmt: skip
         used = {name for node in nodes for name in node.input}
         made = helper.make_graph(nodes, "codes", *sides, [one for one in constants if one.name in used])
-        model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        onnx.checker.check_model(model, full_check=True)
-        return model.SerializeToString()
+        return packed(made)
 
     noise = {"noise": code} if noisy else {}
     outputs = {"reconstruction": picture, "code": code, "error": ["batch", 1]}

@@ -9,9 +9,10 @@ import hashlib
 import zipfile
 import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, Literal, cast
 
@@ -77,18 +78,21 @@ class _Stream:
         self._random = np.random.default_rng(self.wanted.seed)
         self._gap = np.zeros(self.wanted.gap, np.int32)
 
-    def add(self, numbers: Numbers) -> None:
-        """A text in the lexicon's numbers: to train on, or held out. An empty one is none."""
-        if not len(numbers):
+    def add(self, parts: Iterable[Numbers]) -> None:
+        """A text in the lexicon's numbers, piece by piece: to train on, or held out. An empty one is none."""
+        pieces = (part + 1 for part in parts if len(part))
+        first = next(pieces, None)
+        if first is None:
             return
-        drawn = self._random.random()
-        wanted = self.wanted
+        drawn, wanted = self._random.random(), self.wanted
         if drawn < wanted.validation_share + wanted.test_share:
-            self.held["validation" if drawn < wanted.validation_share else "test"].append(numbers + 1)
-        else:
-            self.numbers.frombytes((numbers + 1).tobytes())
-            self.numbers.frombytes(self._gap.tobytes())
-            self.count += 1
+            split = "validation" if drawn < wanted.validation_share else "test"
+            self.held[split].append(np.concatenate([first, *pieces]))
+            return
+        for piece in chain([first], pieces):
+            self.numbers.frombytes(piece.tobytes())
+        self.numbers.frombytes(self._gap.tobytes())
+        self.count += 1
 
     def corpus(self, where: str, columns: tuple[str, ...], source: Source) -> Corpus:
         """Settle the vocabulary and renumber, in place. Raises TrainingError where nothing is left."""
@@ -141,7 +145,7 @@ def imdb(origin: Sources, wanted: Wanted) -> Corpus:
     stream = _Stream(wanted)
     with origin.bar("reading (texts)", len(written)) as advance:
         for one in written:
-            stream.add(stream.lexicon.numbers(one))
+            stream.add([stream.lexicon.numbers(one)])
             advance(1)
     return stream.corpus(found.name, (), found.source({}))
 
@@ -154,17 +158,21 @@ def own(origin: Sources, path: Path, wanted: Wanted, unit: Unit | None) -> Corpu
     files = _files(path)
     stream, digest, size = _Stream(wanted), hashlib.sha256(), 0
     whole = (unit or ("file" if path.is_dir() else "line")) == "file"
+
+    def numbers(file: Path) -> Iterator[Numbers]:
+        nonlocal size
+        for number, data in enumerate(_pieces(file, advance), start=1):
+            digest.update(data)
+            size += len(data)
+            yield stream.lexicon.numbers(_decoded(file, number, data))
+
     with origin.bar("reading (bytes)", sum(file.stat().st_size for file in files)) as advance:
         for file in files:
-            parts: list[Numbers] = []
-            for number, data in enumerate(_pieces(file, advance), start=1):
-                digest.update(data)
-                size += len(data)
-                parts.append(stream.lexicon.numbers(_decoded(file, number, data)))
-                if not whole:
-                    stream.add(parts.pop())
-            if parts:
-                stream.add(np.concatenate(parts))
+            if whole:
+                stream.add(numbers(file))
+            else:
+                for line in numbers(file):
+                    stream.add([line])
     note = "the user's own texts; size and digest are of what is inside"
     source = Source(name=path.resolve().name, size_bytes=size, sha256=digest.hexdigest(), rows={}, note=note)
     return stream.corpus(str(path), (), source)
@@ -235,11 +243,10 @@ def table(path: Path, wanted: Wanted, columns: tuple[str, ...]) -> Corpus:
         cells = np.stack([_values(part[column], column, stream.lexicon) for column in columns], 1)
         for row in cells:
             if (row != NOT_KEPT).sum() > 1:
-                stream.add(row[row != NOT_KEPT])
-    data = path.read_bytes()
-    source = Source(
-        name=path.name, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest(), rows={}, note="the user's own table"
-    )
+                stream.add([row[row != NOT_KEPT]])
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    source = Source(name=path.name, size_bytes=path.stat().st_size, sha256=digest, rows={}, note="the user's own table")
     return stream.corpus(str(path), columns, source)
 
 

@@ -149,7 +149,7 @@ def _ets(rows: Arrays, season: int) -> dict[str, dict[str, float]]:
         try:
             with np.errstate(all="ignore"):  # the spread of a perfect fit
                 made = model.forecast(y=steps, h=horizon)["mean"]
-        except NotImplementedError:  # "tiny datasets"
+        except NotImplementedError:  # what the library raises on a handful of steps, and nowhere else
             made = np.full(horizon, np.nan)
         forecast[at, :, column] = np.where(np.isfinite(made), made, steps[-1])
     return {f"AutoETS, {count} of the windows": _values(_error(forecast, some), some, reference)}

@@ -176,10 +176,10 @@ def evaluate(name: str, version: int | None, rooms: dict[str, Room], options: Op
         raise TrainingError(f"{data.source.name} has other labels, or is prepared otherwise, than {name}:{manifest.version}.")
     if data.source.sha256 != manifest.source.sha256:
         console.print(f"these are not the rows it was published with ({manifest.source.name})", style="yellow", **_AS_IT_IS)
-    found = _score(room, manifest, folder, data.test)
+    found, rows = _score(room, manifest, folder, data.test)
     runs = settings.runs_dir / name / f"evaluation-{manifest.version}"
     runs.mkdir(parents=True, exist_ok=True)
-    pictures = room.draw(found, room.rows(data.test, files_of(manifest, folder)), manifest.labels, runs)
+    pictures = room.draw(found, rows, manifest.labels, runs)
     return Evaluation(manifest, found, room.baselines(data), pictures)
 
 
@@ -209,9 +209,11 @@ def history(run: Run) -> list[dict[str, float]]:
     return history
 
 
-def _score(room: Room, manifest: Manifest, folder: Path, rows: Arrays) -> Scores:
+def _score(room: Room, manifest: Manifest, folder: Path, raw: Arrays) -> tuple[Scores, Arrays]:
+    """A published version's scores on these rows, and the rows as its graph took them."""
     files = files_of(manifest, folder)
-    return room.evaluate(export.open_graph(files[manifest.graph.file]), room.rows(rows, files), manifest.labels)
+    rows = room.rows(raw, files)
+    return room.evaluate(export.open_graph(files[manifest.graph.file]), rows, manifest.labels), rows
 
 
 def files_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
@@ -288,7 +290,7 @@ def _manifest(
         evaluate=f"python -m training evaluate {job.name}:VERSION{own}",
         gate=job.room.gate,
         source=job.data.source,
-        statistics=job.room.statistics(job.data) | wanted.statistics,
+        statistics=job.room.statistics(job.data) | wanted.statistics(),
         limits=wanted.limits,
         training=training,
     )
@@ -300,7 +302,7 @@ def _judge(job: Job, draft: Manifest) -> Verdict:
         job.settings.models_dir,
         draft,
         tolerance,
-        lambda served, folder: _score(job.room, served, folder, job.data.test),
+        lambda served, folder: _score(job.room, served, folder, job.data.test)[0],
     )
 
 

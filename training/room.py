@@ -91,8 +91,8 @@ class Export:
     limits: dict[str, int] = field(default_factory=dict)
     more: Mapping[str, "Export"] = field(default_factory=dict)
     """Further graphs of the version, by name."""
-    statistics: dict[str, Any] = field(default_factory=dict)
-    """Of the training rows, as the network sees them."""
+    statistics: Callable[[], dict[str, Any]] = dict
+    """Of the training rows, as the network sees them: asked once, at the end."""
     rows: Arrays = field(default_factory=dict)
     """Rows that a further graph is compared on."""
 

@@ -81,8 +81,7 @@ def beside(documents: Sequence[NDArray[np.int32]], known: Vocabulary, how: Besid
     counts = np.array([0, *known.counts], np.float64)
     share = np.maximum(counts / counts.sum(), 1e-12)
     kept = np.sqrt(how.keep / share) + how.keep / share
-    column = columns(known)
-    weights = counts**0.75
+    draw = _Drawn(known)
     terms: list[list[str]] = []
     for at in random.permutation(len(documents)).repeat(max(1, -(-how.most // max(1, len(documents))))):
         whole = documents[int(at)]
@@ -91,17 +90,28 @@ def beside(documents: Sequence[NDArray[np.int32]], known: Vocabulary, how: Besid
             continue
         place = int(random.integers(len(document)))
         one = int(document[place])
-        around = [*document[max(0, place - how.window) : place], *document[place + 1 : place + 1 + how.window]][: TERMS - 2]
-        drawn = _drawn(weights, np.flatnonzero(column == column[one]) if known.columns else None, float(random.random()))
-        if drawn != one:
-            terms.append([known.word(int(number)) for number in (one, drawn, *around)])
+        drawn = draw(one, float(random.random()))
+        around = [*document[max(0, place - how.window) : place], *document[place + 1 : place + 1 + how.window]]
+        others = [int(number) for number in around if number not in (one, drawn)][: TERMS - 2]  # nothing is nearer than itself
+        if drawn != one and others:
+            terms.append([known.word(number) for number in (one, drawn, *others)])
     return _raw([(row, "", 0.0, CONTEXT) for row in terms])
 
 
-def _drawn(weights: NDArray[np.float64], among: NDArray[np.int64] | None, share: float) -> int:
-    sums = np.cumsum(weights if among is None else weights[among])
-    place = int(np.searchsorted(sums, share * sums[-1], side="right"))
-    return place if among is None else int(among[place])
+class _Drawn:
+    """Draws words by their count to the power 3/4, of a table those of one column."""
+
+    def __init__(self, known: Vocabulary) -> None:
+        self._column = columns(known) if known.columns else np.zeros(known.size, np.int64)
+        weights = np.array([0, *known.counts], np.float64) ** 0.75
+        self._among = {column: np.flatnonzero(self._column == column) for column in range(max(1, len(known.columns)))}
+        self._sums = {column: np.cumsum(weights[among]) for column, among in self._among.items()}
+
+    def __call__(self, like: int, share: float) -> int:
+        """A word of the column of `like`; `share` from 0 to 1 says which."""
+        column = int(self._column[like])
+        sums = self._sums[column]
+        return int(self._among[column][np.searchsorted(sums, share * sums[-1], side="right")])
 
 
 def columns(known: Vocabulary) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ nothing of HTTP beyond its requests' fields.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -183,7 +184,7 @@ def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
 
 def predict_vectors(graphs: family.Graphs, arrays: Arrays) -> Arrays:
     """The same of a batch in which every weight is 0, so that nothing is searched: a batch of its own, because it is short."""
-    return graphs["model"].run(arrays)
+    return predict(graphs, arrays)
 
 
 def postprocess_word(arrays: Arrays, about: Sent, assets: Vocabulary, options: family.Options) -> dict[str, Any]:  # noqa: ARG001 - every room's signature
@@ -265,13 +266,12 @@ lookups = (
         name="vocabulary", summary="The words there are vectors for", Options=VocabularyOptions, Answer=Words, answer=starting
     ),
 )
+_words = partial(family.Verb, reader=bodies.WORDS, Options=family.Options)
 verbs = (
-    family.Verb(
+    _words(
         name="embed",
         summary="The vector of each word",
-        reader=bodies.WORDS,
         Request=EmbedRequest,
-        Options=family.Options,
         Prediction=Embedded,
         preprocess=preprocess_word,
         predict=predict_vectors,
@@ -279,12 +279,10 @@ verbs = (
         example=EMBED,
         warms_up=lambda assets: {"words": common(assets)},
     ),
-    family.Verb(
+    _words(
         name="neighbors",
         summary="The words nearest to a word",
-        reader=bodies.WORDS,
         Request=NeighborsRequest,
-        Options=family.Options,
         Prediction=Neighborhood,
         preprocess=preprocess_neighbors,
         predict=predict,
@@ -292,12 +290,10 @@ verbs = (
         example=NEIGHBORS,
         warms_up=lambda assets: {"word": common(assets)[0]},
     ),
-    family.Verb(
+    _words(
         name="analogy",
         summary="The words nearest to a sum of words",
-        reader=bodies.WORDS,
         Request=AnalogyRequest,
-        Options=family.Options,
         Prediction=Neighborhood,
         preprocess=preprocess_analogy,
         predict=predict,
@@ -305,12 +301,10 @@ verbs = (
         example=ANALOGY,
         warms_up=lambda assets: {"positive": common(assets)[:1], "negative": common(assets)[1:]},
     ),
-    family.Verb(
+    _words(
         name="similarity",
         summary="How near two words are to each other",
-        reader=bodies.WORDS,
         Request=SimilarityRequest,
-        Options=family.Options,
         Prediction=Similarity,
         preprocess=preprocess_pair,
         predict=predict_vectors,
