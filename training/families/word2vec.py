@@ -78,7 +78,7 @@ class Config:
     # Numbers in a vector.
     size: int = 100
     # Words on either side that count as beside; each word draws how many of them. Of a table's row, every value counts.
-    window: int = 5
+    window: int = 4
     # Times that a word must come up to get a vector.
     min_count: int = 5
     # Words that get a vector at most, the commonest ones.

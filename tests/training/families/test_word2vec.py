@@ -150,7 +150,7 @@ def test_a_small_source_is_read_more_often(own):
 
 @pytest.mark.parametrize(
     ("given", "rate", "subsample", "reach"),
-    [({}, 0.025, 1e-4, 5), ({"mode": "cbow"}, 0.1, 1e-4, 5), ({"columns": ("a", "b", "c")}, 0.025, 0.0, 2)],
+    [({}, 0.025, 1e-4, 4), ({"mode": "cbow"}, 0.1, 1e-4, 4), ({"columns": ("a", "b", "c")}, 0.025, 0.0, 2)],
 )
 def test_what_is_not_given_suits_the_mode_and_the_source(given, rate, subsample, reach):
     config = Config(**given)
