@@ -281,11 +281,15 @@ TILES = 2
 """A side: a code of `codes_graphs` is the means of four quarters."""
 
 
-def codes_graphs(channels: int, noisy: bool, decodes: bool) -> dict[str, bytes]:
-    """`image` -> `code`, the mean of each quarter in 0 to 1, and `reconstruction`, the quarters filled with it, and `error`."""
-    code, picture = ["batch", TILES**2], ["batch", SIDE, SIDE, channels]
+def codes_graphs(channels: int, noisy: bool, decodes: bool, spare: int) -> dict[str, bytes]:
+    """`image` -> `code`, the mean of each quarter in 0 to 1, and `reconstruction`, the quarters filled with it, and `error`.
+
+    `spare` numbers of a code are 0 and mean nothing.
+    """
+    code, picture = ["batch", TILES**2 + spare], ["batch", SIDE, SIDE, channels]
     back = [
-        helper.make_node("Reshape", ["code", "small"], ["tiles"]),
+        helper.make_node("Slice", ["code", "begin", "end", "code axis"], ["meant"]),
+        helper.make_node("Reshape", ["meant", "small"], ["tiles"]),
         helper.make_node("Mul", ["tiles", "scale"], ["light"]),
         helper.make_node("Expand", ["light", "large"], ["filled"]),
     ]
@@ -294,7 +298,8 @@ def codes_graphs(channels: int, noisy: bool, decodes: bool) -> dict[str, bytes]:
         helper.make_node("Div", ["number", "scale"], ["raw"]),
         helper.make_node("Reshape", ["raw", "split"], ["parts"]),
         helper.make_node("ReduceMean", ["parts", "axes"], ["means"], keepdims=0),
-        helper.make_node("Reshape", ["means", "flat"], ["mean"]),
+        helper.make_node("Reshape", ["means", "flat"], ["few"]),
+        helper.make_node("Pad", ["few", "wider"], ["mean"]),
         helper.make_node("Add", ["mean", "noise"], ["code"]) if noisy else helper.make_node("Identity", ["mean"], ["code"]),
     ]
     measured = [
@@ -308,7 +313,7 @@ def codes_graphs(channels: int, noisy: bool, decodes: bool) -> dict[str, bytes]:
     tile = SIDE // TILES
     numbers = {
         "small": [-1, TILES, 1, TILES, 1, 1], "large": [1, 1, tile, 1, tile, channels], "split": [-1, TILES, tile, TILES, tile, channels],
-        "axes": [2, 4, 5], "flat": [-1, TILES**2], "whole": [-1, SIDE, SIDE, channels], "picture axes": [1, 2, 3], "one": [-1, 1],
+        "begin": [0], "end": [TILES**2], "code axis": [1], "wider": [0, 0, 0, spare], "axes": [2, 4, 5], "flat": [-1, TILES**2], "whole": [-1, SIDE, SIDE, channels], "picture axes": [1, 2, 3], "one": [-1, 1],
     }  # fmt: skip
     constants = [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in numbers.items()]
     constants.append(helper.make_tensor("scale", TensorProto.FLOAT, [], [255.0]))
@@ -340,15 +345,17 @@ def write_codes_version(
     kind: str = "undercomplete",
     channels: int = 1,
     decodes: bool = True,
+    spare: int = 0,
     **changes: object,
 ) -> Path:
     """A complete version of a model of codes whose answers can be worked out in the head; the k-th percentile is k / 100."""
-    noisy, size, tile = kind == "variational", TILES**2, SIDE // TILES
+    noisy, size, tile = kind == "variational", TILES**2 + spare, SIDE // TILES
     images = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, channels), np.uint8)
     noise = np.random.default_rng(1).normal(size=(4, size)).astype(np.float32) if noisy else np.zeros((4, size), np.float32)
     raw = images.astype(np.float64) / 255
-    code = raw.reshape(4, TILES, tile, TILES, tile, channels).mean((2, 4, 5)).reshape(4, size) + noise
-    filled = code.reshape(4, TILES, TILES, 1).repeat(tile, 1).repeat(tile, 2).repeat(channels, 3)
+    means = raw.reshape(4, TILES, tile, TILES, tile, channels).mean((2, 4, 5)).reshape(4, TILES**2)
+    code = np.pad(means, ((0, 0), (0, spare))) + noise
+    filled = code[:, : TILES**2].reshape(4, TILES, TILES, 1).repeat(tile, 1).repeat(tile, 2).repeat(channels, 3)
     outputs = {"reconstruction": 255 * filled, "code": code, "error": ((filled - raw) ** 2).mean((1, 2, 3))[:, np.newaxis]}
     inputs = {"image": images, **({"noise": noise} if noisy else {})}
     golden = Golden(inputs, {key: value.astype(np.float32) for key, value in outputs.items()})
@@ -373,7 +380,7 @@ def write_codes_version(
         "labels": (), "graphs": graphs, "training": training, "statistics": {"error_percentiles": [k / 100 for k in range(101)]},
         "preparation": {"mode": "plain", "height": SIDE, "width": SIDE, "channels": channels}, **changes,
     }  # fmt: skip
-    files = {**codes_graphs(channels, noisy, decodes), GOLDEN: golden.pack()}
+    files = {**codes_graphs(channels, noisy, decodes, spare), GOLDEN: golden.pack()}
     return write_version(models_dir, name, version, files=files, family="autoencoder", summary="Means of quarters", **more)
 
 

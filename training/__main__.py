@@ -36,7 +36,9 @@ class Evaluate:
 
     # NAME or NAME:VERSION; the newest version where none is given.
     model: Annotated[str, tyro.conf.Positional]
-    # End with one line of JSON.
+    # Further ones.
+    more: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    # End with one line of JSON for each.
     json: bool = False
     # Your own data, where it was trained on that.
     data: Path | None = None
@@ -48,22 +50,26 @@ class Evaluate:
     runs_dir: Path | None = None
 
     def run(self, console: Console) -> int:
-        name, version = _named(self.model)
         options = Options(data=self.data, data_dir=self.data_dir, models_dir=self.models_dir, runs_dir=self.runs_dir)
-        done = pipeline.evaluate(name, version, rooms(), options, console)
+        for name, version in [_named(model) for model in (self.model, *self.more)]:
+            self._show(pipeline.evaluate(name, version, rooms(), options, console), console)
+        return 0
+
+    def _show(self, done: pipeline.Evaluation, console: Console) -> None:
         manifest, found, beside = done.manifest, done.found, done.baselines
         title = f"{manifest.name} {manifest.version}"
         for heading, lines in found.tables.items():
             console.print(_table(f"{title}, {heading}", lines))
-        console.print(_table(title, [{"score": key, "test": value} for key, value in found.values.items()]))
-        console.print(_table("beside it, on the same rows", [{"": one, **values} for one, values in beside.items()]))
+        ways = {title: found.values, **beside}
+        scores = dict.fromkeys(key for values in ways.values() for key in values)
+        lines = [{"score": score, **{way: values.get(score) for way, values in ways.items()}} for score in scores]
+        console.print(_table(f"{title}, test rows, and what else there is for them", lines))
         if done.pictures:
             names = ", ".join(path.name for path in done.pictures)
             console.print(f"{done.pictures[0].parent}: {names}", markup=False, highlight=False, soft_wrap=True)
         if self.json:
             said = {"model": manifest.name, "version": manifest.version, "scores": found.values, "baselines": beside}
             print(json.dumps({**said, **found.tables}))
-        return 0
 
 
 def _named(model: str) -> tuple[str, int | None]:
@@ -140,7 +146,7 @@ def _table(title: str, lines: list[dict[str, Any]], columns: tuple[str, ...] = (
     columns = columns or tuple(dict.fromkeys(key for line in lines for key in line))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        numeric = all(isinstance(line.get(column, 0), int | float) for line in lines)
+        numeric = all(isinstance(line.get(column) or 0, int | float) for line in lines)
         table.add_column(column, justify="right" if numeric else "left")
     for line in lines:
         table.add_row(*(_cell(value) for value in map(line.get, columns)))
@@ -253,7 +259,7 @@ def _usage(found: dict[str, Room]) -> str:
   train FAMILY      train, export, check and publish a version
   summary FAMILY    the layers of its network
   compare FAMILY    its variants, trained beside each other
-  evaluate NAME     score a published version on held-out rows
+  evaluate NAME …   score published versions on held-out rows
   export NAME       write a version in a format that other tools load
   list              what is published
 

@@ -48,10 +48,13 @@ class Variational(Autoencoder):
 
     seen: Tensor
 
-    def __init__(self, *args: Any, warm_up: float) -> None:
-        """`warm_up`: steps over which the divergence grows to its weight (Bowman et al. 2016)."""
+    def __init__(self, *args: Any, warm_up: float, binarised: bool) -> None:
+        """`warm_up`: steps over which the divergence grows to its weight (Bowman et al. 2016).
+
+        `binarised`: whether it learns from pixels that are drawn as black or white.
+        """
         super().__init__(*args)
-        self.warm_up = warm_up
+        self.warm_up, self.binarised = warm_up, binarised
         self.register_buffer("seen", torch.zeros(()))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
@@ -77,27 +80,62 @@ class Variational(Autoencoder):
 
 def dense(shape: tuple[int, int, int], hidden: Sequence[int], code_size: int, *, linear: bool = False) -> Autoencoder:
     """Fully connected, the decoder the encoder's mirror; SiLU between layers, or nothing at all where it is linear."""
-    pixels = math.prod(shape)
-    made = Autoencoder(
-        nn.Sequential(nn.Flatten(), _layers([pixels, *hidden, code_size], linear=linear)),
-        _layers([code_size, *reversed(hidden), pixels], linear=linear),
-        shape,
-        code_size,
-    )
+    made = Autoencoder(*_dense(shape, hidden, code_size, code_size, linear=linear), shape, code_size)
     made.linear = linear
     return made
 
 
-def variational(shape: tuple[int, int, int], hidden: Sequence[int], code_size: int, warm_up: float) -> Variational:
-    """Fully connected, with a distribution for a code."""
+def convolutional(shape: tuple[int, int, int], width: int, hidden: Sequence[int], code_size: int) -> Autoencoder:
+    """Convolutions down to a quarter of the sides, dense layers to the code, and the way back."""
+    return Autoencoder(*_convolutional(shape, width, hidden, code_size, code_size), shape, code_size)
+
+
+def variational(
+    shape: tuple[int, int, int],
+    hidden: Sequence[int],
+    code_size: int,
+    *,
+    width: int | None = None,
+    warm_up: float = 0,
+    binarised: bool = False,
+) -> Variational:
+    """With a distribution for a code: convolutions in front, and dense layers, or these alone where there is no width."""
+    if width is None:
+        parts = _dense(shape, hidden, 2 * code_size, code_size)
+    else:
+        parts = _convolutional(shape, width, hidden, 2 * code_size, code_size)
+    return Variational(*parts, shape, code_size, warm_up=warm_up, binarised=binarised)
+
+
+def _dense(
+    shape: tuple[int, int, int], hidden: Sequence[int], given: int, code_size: int, *, linear: bool = False
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder, which gives so many numbers, and decoder."""
     pixels = math.prod(shape)
-    return Variational(
-        nn.Sequential(nn.Flatten(), _layers([pixels, *hidden, 2 * code_size])),
-        _layers([code_size, *reversed(hidden), pixels]),
-        shape,
-        code_size,
-        warm_up=warm_up,
-    )
+    encoder = nn.Sequential(nn.Flatten(), _layers([pixels, *hidden, given], linear=linear))
+    return encoder, _layers([code_size, *reversed(hidden), pixels], linear=linear)
+
+
+def _convolutional(
+    shape: tuple[int, int, int], width: int, hidden: Sequence[int], given: int, code_size: int
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder, which gives so many numbers, and decoder. Sides are filled up to a multiple of 4 and cut again."""
+    channels, height, across = shape
+    low = (-(-height // 4), -(-across // 4))
+    small = 2 * width * low[0] * low[1]
+    encoder = nn.Sequential(
+        nn.ZeroPad2d((0, -across % 4, 0, -height % 4)), nn.PixelUnshuffle(2),
+        nn.Conv2d(4 * channels, width, 3, padding=1), _Block(width),
+        nn.Conv2d(width, 2 * width, 2, stride=2), _Block(2 * width), nn.BatchNorm2d(2 * width), nn.SiLU(),
+        nn.Flatten(), _layers([small, *hidden, given]),
+    )  # fmt: skip
+    decoder = nn.Sequential(
+        _layers([code_size, *reversed(hidden), small]), nn.Unflatten(1, (2 * width, *low)),
+        _Block(2 * width), nn.ConvTranspose2d(2 * width, width, 2, stride=2),
+        _Block(width), nn.BatchNorm2d(width), nn.SiLU(),
+        nn.Conv2d(width, 4 * channels, 3, padding=1), nn.PixelShuffle(2), _Cut(height, across),
+    )  # fmt: skip
+    return encoder, decoder
 
 
 def _layers(sizes: Sequence[int], *, linear: bool = False) -> nn.Sequential:
@@ -161,25 +199,6 @@ class Unet(nn.Module):
 
 def _several(depth: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*(_Block(depth) for _ in range(blocks)))
-
-
-def convolutional(shape: tuple[int, int, int], width: int, code_size: int) -> Autoencoder:
-    """Strided convolutions down to a quarter of the sides, a code, and the way back."""
-    channels, height, across = shape
-    low = (-(-height // 4), -(-across // 4))
-    small = 2 * width * low[0] * low[1]
-    encoder = nn.Sequential(
-        nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), nn.SiLU(),
-        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.SiLU(), _Block(2 * width),
-        nn.Flatten(), nn.Linear(small, code_size),
-    )  # fmt: skip
-    decoder = nn.Sequential(
-        nn.Linear(code_size, small), nn.Unflatten(1, (2 * width, *low)),
-        _Block(2 * width), nn.BatchNorm2d(2 * width), nn.SiLU(),
-        nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1), nn.BatchNorm2d(width), nn.SiLU(),
-        nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), _Cut(height, across),
-    )  # fmt: skip
-    return Autoencoder(encoder, decoder, shape, code_size)
 
 
 class _Cut(nn.Module):

@@ -47,8 +47,8 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
     network = loop.fit(room, config, job.data, job.run)
     rows = room.rows(job.data.test, job.data.files)
     wanted = room.export(network, job.data, config)
-    exported = export.export(wanted, pipeline.some(rows))
-    found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
+    graphs = export.graphs(wanted, pipeline.some(rows))
+    found = room.evaluate(export.open_graph(**{name: one.graph for name, one in graphs.items()}), rows, job.data.labels)
     seconds = torch.tensor([row["seconds"] for row in pipeline.history(job.run)]).median().item()
     job.run.finish({"scores": found.values, "variant": variant})
     return Compared(
@@ -56,6 +56,6 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
         sum(weight.numel() for weight in network.parameters()),
         {score: found.values[score] for score in room.reported if score in found.values},
         seconds,
-        export.milliseconds(wanted, exported.graph, pipeline.some(rows)),
+        export.milliseconds(wanted, graphs["model"].graph, pipeline.some(rows)),
         job.run.folder,
     )

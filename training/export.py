@@ -54,6 +54,12 @@ def export(wanted: Export, rows: Arrays, file: str = "model.onnx") -> Exported:
     return Exported(graph, _spec(graph, file), golden, parity)
 
 
+def graphs(wanted: Export, rows: Arrays) -> dict[str, Exported]:
+    """The graph `model` of `wanted`, compared on `rows`, and its further ones, compared on their own. Raises TrainingError."""
+    further = {name: export(one, one.rows, f"{name}.onnx") for name, one in wanted.more.items()}
+    return {"model": export(wanted, rows), **further}
+
+
 def _unpadded(reference: Golden, predict: Predict, wanted: Export) -> float:
     """The largest difference of rows asked alone and without the zeros at their end from the same rows padded."""
     worst = 0.0
@@ -147,15 +153,15 @@ def milliseconds(wanted: Export, graph: bytes, rows: Arrays) -> float:
     return float(np.median(seconds[10:]) * 1e3)
 
 
-def open_graph(graph: bytes) -> Predict:
-    """The graph as something to ask: arrays in, arrays out, any number of rows."""
-    session = _session(graph)
-    names = [output.name for output in session.get_outputs()]
+def open_graph(model: bytes, **further: bytes) -> Predict:
+    """A version's graphs as something to ask: arrays in, arrays out, any number of rows."""
+    sessions = {name: _session(content) for name, content in {"model": model, **further}.items()}
 
-    def predict(arrays: Arrays) -> Arrays:
+    def predict(arrays: Arrays, graph: str = "model") -> Arrays:
         rows = next(iter(arrays.values())).shape[0]
+        names = [output.name for output in sessions[graph].get_outputs()]
         parts = [
-            session.run(names, {name: array[start : start + RUN_ROWS] for name, array in arrays.items()})
+            sessions[graph].run(names, {name: array[start : start + RUN_ROWS] for name, array in arrays.items()})
             for start in range(0, rows, RUN_ROWS)
         ]
         return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}

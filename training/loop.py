@@ -221,12 +221,14 @@ def _check(loss: float, state: _State) -> None:
 def predict_with(room: Room, network: nn.Module, data: Data, config: Recipe, device: torch.device) -> Predict:
     """The network as it will be exported, asked in batches: arrays in, arrays out."""
     network.eval()
-    export = room.export(network, data, config)
-    module = export.module.to(device).eval()
+    whole = room.export(network, data, config)
+    graphs = {"model": whole, **whole.more}
 
-    def predict(arrays: Arrays) -> Arrays:
+    def predict(arrays: Arrays, graph: str = "model") -> Arrays:
         parts: list[tuple[Tensor, ...]] = []
         rows = next(iter(arrays.values())).shape[0]
+        export = graphs[graph]
+        module = export.module.to(device).eval()
         with torch.inference_mode():
             for start in range(0, rows, EVALUATED_ROWS):
                 batch = [torch.from_numpy(arrays[name][start : start + EVALUATED_ROWS]).to(device) for name in export.inputs]

@@ -98,19 +98,17 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     rows = room.rows(job.data.test, job.data.files)
     replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
     wanted = room.export(network, job.data, config)
-    exported = export.export(wanted, some(rows))
-    further = {name: export.export(one, one.rows, f"{name}.onnx") for name, one in wanted.more.items()}
-    found = room.evaluate(export.open_graph(exported.graph), rows, job.data.labels)
+    graphs = export.graphs(wanted, some(rows))
+    found = room.evaluate(export.open_graph(**{name: one.graph for name, one in graphs.items()}), rows, job.data.labels)
     pictures = _draw(job, found, rows)
     drawn = {path.name: path.read_bytes() for path in pictures if path.suffix == KEPT}
-    graphs = {"model": exported, **further}
     files = {one.spec.file: one.graph for one in graphs.values()}
-    files |= {GOLDEN: exported.golden.pack(), **job.data.files, **drawn}
+    files |= {GOLDEN: graphs["model"].golden.pack(), **job.data.files, **drawn}
     draft = _manifest(job, wanted, graphs, (found, files), _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
-    job.run.finish({"scores": found.values, "parity": exported.parity, "published": folder, "refused": verdict.refusal})
+    job.run.finish({"scores": found.values, "parity": draft.golden.parity, "published": folder, "refused": verdict.refusal})
     _report(job, draft, pictures)
     if verdict.refusal:
         console.print(f"the gate refuses: {verdict.refusal}", style="yellow", **_AS_IT_IS)
@@ -213,7 +211,8 @@ def _score(room: Room, manifest: Manifest, folder: Path, raw: Arrays) -> tuple[S
     """A published version's scores on these rows, and the rows as its graph took them."""
     files = files_of(manifest, folder)
     rows = room.rows(raw, files)
-    return room.evaluate(export.open_graph(files[manifest.graph.file]), rows, manifest.labels), rows
+    graphs = {name: files[spec.file] for name, spec in manifest.graphs.items()}
+    return room.evaluate(export.open_graph(**graphs), rows, manifest.labels), rows
 
 
 def files_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:

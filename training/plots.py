@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 INK, ACCENT, SECOND, GRID = "#1b1f24", "#0969da", "#bc4c00", "#d0d7de"
+MOST_NAMED = 30
+"""Labels that are written on a plane."""
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -245,6 +248,26 @@ def words(names: Sequence[str], places: NDArray[np.float64], path: Path) -> Path
         taken = np.concatenate([taken.reshape(-1, 4), [[*place, *room]]])
         axes.text(float(place[0]), float(place[1]), _plain(name[:24]), size=6.5, color=INK, ha="center", va="center")
     axes.set_title(f"{len(names):,} words, {len(taken):,} of them named: those that lie together are used alike", fontsize=10)
+    figure.savefig(path)
+    return path
+
+
+def plane(places: NDArray[np.float64], targets: NDArray[np.int64], labels: Sequence[str], method: str, path: Path) -> Path:
+    """Rows at their places (rows, 2), coloured by label (rows,), each label named in the middle of its rows."""
+    figure = _figure(7.5, 7.5)
+    axes = figure.subplots()
+    colours = colormaps["tab10" if len(labels) <= 10 else "tab20"]
+    axes.scatter(places[:, 0], places[:, 1], s=9, color=colours(targets % colours.N) if labels else ACCENT)
+    for index, label in enumerate(labels[:MOST_NAMED]):
+        if len(own := places[targets == index]):
+            middle = np.median(own, 0)
+            edge = {"facecolor": "white", "edgecolor": colours(index % colours.N), "boxstyle": "round,pad=.25", "alpha": 0.9}
+            axes.text(
+                float(middle[0]), float(middle[1]), _plain(label[:24]), size=9, color=INK, ha="center", va="center", bbox=edge
+            )
+    axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.set_title(f"{len(places):,} codes of test pictures ({method})", fontsize=10)
     figure.savefig(path)
     return path
 

@@ -193,7 +193,7 @@ def log_shares(reader: Reader, tokens: NDArray[np.int32]) -> NDArray[np.float64]
     """Logarithms of the probabilities (rows, classes) that a reader's graph will give before it is calibrated."""
     answers = Deployed(reader, 1.0).to(next(reader.parameters()).device)
 
-    def predict(arrays: Arrays) -> Arrays:
+    def predict(arrays: Arrays, graph: str = "model") -> Arrays:  # noqa: ARG001 - there is one
         with torch.inference_mode():
             return {"probabilities": answers(torch.from_numpy(arrays["tokens"]).to(answers.table.device))[0].cpu().numpy()}
 

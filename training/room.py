@@ -20,9 +20,16 @@ from torch import Tensor, nn
 from service.golden import Arrays
 from service.manifest import Manifest, Source
 
-Predict = Callable[[Arrays], Arrays]
 Batch = dict[str, Tensor]
 Shape = Mapping[str, int]
+
+
+class Predict(Protocol):
+    """Answers like a version: arrays in, arrays out, any number of rows."""
+
+    def __call__(self, arrays: Arrays, graph: str = "model") -> Arrays:
+        """What the graph of that name gives."""
+        ...
 
 
 class TrainingError(Exception):

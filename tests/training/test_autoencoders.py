@@ -16,7 +16,7 @@ def made(kind):
     if kind == "variational":
         return autoencoders.variational(SHAPE, (20,), 6, warm_up=4.0)
     if kind == "convolutional":
-        return autoencoders.convolutional(SHAPE, 4, 6)
+        return autoencoders.convolutional(SHAPE, 4, (20,), 6)
     return autoencoders.dense(SHAPE, (20,), 6)
 
 
@@ -33,7 +33,7 @@ def test_codes_and_pictures_have_their_shapes(kind):
 @pytest.mark.parametrize("size", [(1, 28, 28), (3, 21, 30)])
 def test_pictures_of_any_size_keep_it(size):
     assert Unet(size[0], 4)(torch.rand(2, *size))[0].shape == (2, *size)
-    assert autoencoders.convolutional(size, 4, 6)(torch.rand(2, *size))[0].shape == (2, *size)
+    assert autoencoders.convolutional(size, 4, (), 6)(torch.rand(2, *size))[0].shape == (2, *size)
 
 
 def test_the_divergence_is_that_of_the_books_and_grows_to_its_weight():

@@ -193,6 +193,21 @@ def test_evaluate_as_json_prints_one_line_for_machines(trained, pictures, capsys
     assert sum(row["rows"] for row in found["labels"]) == 60
 
 
+def test_several_are_evaluated_one_after_another(trained, pictures, capsys):
+    assert main(["evaluate", "x:1", "x", "--data", str(pictures), "--json"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["model"] for line in lines] == ["x", "x"]
+    assert lines[0] == lines[1]
+
+
+def test_evaluate_shows_simpler_ways_in_columns_beside_the_scores(trained, pictures, capsys):
+    assert main(["evaluate", "x", "--data", str(pictures)]) == 0
+    printed = capsys.readouterr().out
+    (accuracy,) = [line.split() for line in printed.splitlines() if line.startswith("accuracy")]
+    beside = trained.manifest().baselines
+    assert [float(cell) for cell in accuracy[2:]] == pytest.approx([values["accuracy"] for values in beside.values()], abs=1e-4)
+
+
 def test_list_shows_models_versions_scores_and_sizes(trained, capsys):
     write_version(trained.models, "light", 3)
     assert main(["list"]) == 0

@@ -69,7 +69,8 @@ def test_the_bounds_are_those_of_a_model_whose_likelihood_is_known():
     def predict(arrays):
         return {"code": arrays["noise"], "reconstruction": np.full(arrays["image"].shape, 255 * 0.3, np.float32)}
 
-    found = reconstructions.bounds(predict, rows)
+    assert "bound_200" not in reconstructions.bounds(predict, rows, tight=False)
+    found = reconstructions.bounds(predict, rows, tight=True)
     assert (found["divergence_gray"], found["divergence_binary"]) == (pytest.approx(0, abs=1e-6), pytest.approx(0, abs=1e-6))
     white = rows["image"].mean() / 255
     wanted = 16 * (white * np.log(0.3) + (1 - white) * np.log(0.7))

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 
 from training import wordmap
 
@@ -13,29 +12,6 @@ def groups(count, each, size=20, seed=0):
     random = np.random.default_rng(seed)
     found = np.repeat(random.normal(size=(count, size)), each, 0) + 0.2 * random.normal(size=(count * each, size))
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
-
-
-def test_what_lies_together_is_drawn_together():
-    places, method = wordmap.plane(groups(5, 20))
-    assert "t-SNE" in method
-    assert np.abs(places).max() == pytest.approx(1)
-    apart = np.linalg.norm(places[:, np.newaxis] - places[np.newaxis], axis=2)
-    np.fill_diagonal(apart, np.inf)
-    of = np.arange(100) // 20
-    assert (of[apart.argmin(1)] == of).mean() > 0.98
-
-
-def test_the_same_vectors_get_the_same_places():
-    one, again = (wordmap.plane(groups(3, 15))[0] for _ in range(2))
-    assert np.array_equal(one, again)
-
-
-@pytest.mark.parametrize("words", [1, 2, 3, 10])
-def test_a_few_words_lie_by_their_principal_components(words):
-    places, method = wordmap.plane(groups(1, words))
-    assert method == "principal components"
-    assert places.shape == (words, 2)
-    assert np.isfinite(places).all()
 
 
 def test_the_files_say_where_each_word_lies_and_what_is_near_it(tmp_path):

@@ -19,10 +19,11 @@ from typing import Any, Literal, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from service.golden import Arrays
-from training import autoencoders, pictures, plots, reconstructions
+from training import autoencoders, gallery, pictures, reconstructions
 from training.autoencoders import Autoencoder, Decoder, Deployed, Unet, noised, scaled
 from training.room import (
     NO_SOURCE,
@@ -85,10 +86,10 @@ CODES_COMPARED = 64
 """Random codes that the decoder's graph is compared on."""
 CODES_BESIDE = 30
 """Principal components that codes are compared with."""
-LEARNT_FROM = 20_000
+LEARNT_FROM = 60_000
 """Training pictures that probes and simpler ways of an evaluation learn from."""
-SHOWN = 16
-"""Pictures of a drawing."""
+SHADE = 26
+"""How far from black or white a pixel may be to count as that."""
 ACTIVE = 0.1
 """From where on a squashed unit counts as active."""
 
@@ -121,6 +122,9 @@ class Config:
     activity: float = 0.05
     # Share of the steps over which a variational one's divergence grows to its weight (Bowman et al. 2016).
     warm_up: float = 0.3
+    # Whether a variational one sees each pixel drawn anew as black or white, by its shade (Burda et al. 2016); where not given,
+    # if most pixels are nearly black or white.
+    binarised: bool | None = None
     # What a pixel's fault costs: its square, or the log-likelihood of a coin; the kind's own where none is given.
     loss: Literal["squared", "bernoulli"] | None = None
     # Passes over the training rows; the kind's own where none is given.
@@ -200,12 +204,20 @@ def network(config: Config, data: Data) -> nn.Module:
         return Unet(shape[0], config.width, config.blocks)
     if config.kind == "variational":
         steps = -(-len(data.train["image"]) // cast(int, config.batch_size)) * cast(int, config.epochs) if data.train else 1
-        return autoencoders.variational(shape, hidden, code_size, config.warm_up * steps)
+        drawn = config.binarised if config.binarised is not None else bool(data.train) and _two_toned(data.train["image"])
+        width = config.width if config.encoder == "convolutional" else None
+        return autoencoders.variational(shape, hidden, code_size, width=width, warm_up=config.warm_up * steps, binarised=drawn)
     if config.encoder == "convolutional":
-        return autoencoders.convolutional(shape, config.width, code_size)
+        return autoencoders.convolutional(shape, config.width, hidden, code_size)
     made = autoencoders.dense(shape, hidden, code_size, linear=config.kind == "linear")
     made.squashed = config.kind == "sparse"
     return made
+
+
+def _two_toned(pictures: NDArray[np.uint8]) -> bool:
+    """Whether most pixels of the first ones are nearly black or white."""
+    some = pictures[:LEARNT_FROM]
+    return bool(((some < SHADE) | (some > 255 - SHADE)).mean() > 0.5)
 
 
 def sample(config: Config) -> tuple[nn.Module, Tensor]:
@@ -218,6 +230,8 @@ def sample(config: Config) -> tuple[nn.Module, Tensor]:
 def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
     """What each row's pixels cost on average, its divergence or its part of the sparsity penalty."""
     truth = scaled(batch["image"])
+    if config.kind == "variational" and network.binarised:
+        truth = torch.bernoulli(truth)
     shown = truth
     if config.kind == "denoising":
         level = torch.rand(len(truth), device=truth.device) * config.noise_level
@@ -290,15 +304,18 @@ def evaluate(predict: Predict, rows: Arrays, labels: tuple[str, ...]) -> Scores:
     answers = predict({"image": rows["image"], **noise})
     made, codes = answers["reconstruction"] / 255, answers["code"]
     values = {"psnr": reconstructions.psnr(truth, made), "mse": float(reconstructions.errors(truth, made).mean())}
+    arrays = {"made": answers["reconstruction"]}
     if "train_image" in rows:
         zeros = {"noise": np.zeros((len(rows["train_image"]), codes.shape[1]), np.float32)} if noise else {}
         learnt = predict({"image": rows["train_image"], **zeros})["code"]
         values |= reconstructions.told(learnt, rows["train_label"], codes, rows["label"])
+        arrays |= {"codes": codes, **gallery.walks(predict, codes, rows["label"])}
+        arrays |= {"samples": gallery.samples(predict, codes.shape[1])} if noise else {}
     if codes.min() >= 0 and codes.max() <= 1:
         values["active_units"] = float((codes > ACTIVE).mean())
     if noise:
-        values |= reconstructions.bounds(predict, rows)
-    return Scores(values, arrays={"made": answers["reconstruction"]})
+        values |= reconstructions.bounds(predict, rows, tight="train_image" in rows)
+    return Scores(values, arrays=arrays)
 
 
 def baselines(data: Data) -> dict[str, dict[str, float]]:
@@ -315,11 +332,7 @@ def statistics(data: Data) -> dict[str, Any]:
     return {"mean_pixel_deciles": [round(float(value), 3) for value in np.quantile(means, np.linspace(0, 1, 11))]}
 
 
-def draw(found: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:  # noqa: ARG001 - every room's signature
-    """`pictures.png`: as they are, noisy where they were, made again."""
-    every = max(1, len(rows["image"]) // SHOWN)
-    noisy = [rows[f"noisy_{level}"][::every][:SHOWN] for level in LEVELS[-1:] if f"noisy_{level}" in rows]
-    made = np.clip(found.arrays["made"][::every][:SHOWN].round(), 0, 255).astype(np.uint8)
-    lines = [rows["image"][::every][:SHOWN], *noisy, made]
-    names = ["as it is", *(["noisy"] if noisy else []), "made again"]
-    return [plots.beside(lines, names, folder / "pictures.png")]
+def draw(found: Scores, rows: Arrays, labels: tuple[str, ...], folder: Path) -> list[Path]:
+    """Noisy and made again, codes on a plane, walks, samples: see `gallery`."""
+    noisy = [f"noisy_{level}" for level in LEVELS[-1:] if f"noisy_{level}" in rows]
+    return gallery.draw(found.arrays, rows, noisy, labels, folder)

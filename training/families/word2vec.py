@@ -214,7 +214,11 @@ def _epochs(config: Config, stream: "np.ndarray[Any, np.dtype[np.int32]]") -> in
 def _predict(inner: Tensor) -> Predict:
     """The vectors as they are, asked like the graph; nothing is searched."""
     unit = nn.functional.normalize(inner, dim=1).cpu().numpy()
-    return lambda arrays: {"vectors": unit[arrays["words"]]}
+
+    def predict(arrays: Arrays, graph: str = "model") -> Arrays:  # noqa: ARG001 - there is one
+        return {"vectors": unit[arrays["words"]]}
+
+    return predict
 
 
 def sample(config: Config) -> tuple[nn.Module, Tensor]:

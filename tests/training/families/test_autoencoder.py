@@ -89,7 +89,7 @@ def test_a_denoising_one_is_scored_on_noisy_pictures_beside_simpler_ways(trained
     assert {"psnr_0.3", "ssim_0.3", "psnr_0.5", "ssim_0.5"} <= set(values)
     assert values["psnr"] == values["psnr_0.5"]
     beside = autoencoder.baselines(data)
-    assert set(beside) == {"as it is", "median of 3 x 3", "non-local means", "linear optimum"}
+    assert set(beside) - {"BM3D"} == {"as it is", "median of 3 x 3", "non-local means", "linear optimum"}
     assert values["psnr_0.5"] > beside["as it is"]["psnr_0.5"]
 
 
