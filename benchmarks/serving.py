@@ -1,5 +1,5 @@
-"""One picture over HTTP on an idle machine: ours beside a service written by hand, in turns; the time to a first answer, and
-one word's neighbours.
+"""One picture over HTTP on an idle machine: ours beside a service written by hand, in turns; the time to a first answer,
+one word's neighbours, and one picture without its noise.
 
 python benchmarks/serving.py [--requests 500] [--rounds 5]
 """
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from service import images
 from service.golden import Golden
@@ -52,6 +53,12 @@ def latencies(client: httpx.Client, path: str, request: dict, count: int) -> lis
     return sorted(found)
 
 
+def spoilt(pixels: images.Pixels) -> bytes:
+    """A PNG of the picture with noise of half its range."""
+    noise = np.random.default_rng(0).normal(0, 127.5, pixels.shape)
+    return images.to_png(np.clip(pixels + noise, 0, 255).round().astype(np.uint8))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=500)
@@ -62,7 +69,8 @@ def main() -> None:
         (path for path in (ROOT / "models" / arguments.model).iterdir() if path.name.isdigit()), key=lambda path: int(path.name)
     )
     manifest = Manifest.read(folder)
-    picture = images.to_png(Golden.unpack((folder / GOLDEN).read_bytes()).inputs["image"][0])
+    pixels = Golden.unpack((folder / GOLDEN).read_bytes()).inputs["image"][0]
+    picture = images.to_png(pixels)
     ports = [free_port(), free_port()]
     clients = [httpx.Client(base_url=f"http://127.0.0.1:{port}") for port in ports]
     ours = ("/v1/classify", {"content": picture, "headers": {"content-type": "image/png"}})
@@ -88,6 +96,8 @@ def main() -> None:
             for index, request in enumerate((ours, by_hand)):
                 rounds[index].append(latencies(clients[index], *request, count=arguments.requests))
         words = latencies(clients[0], "/v1/neighbors", {"json": {"word": "brilliant"}}, count=arguments.requests)
+        noisy = {"content": spoilt(pixels), "headers": {"content-type": "image/png", "accept": "image/png"}}
+        denoised = latencies(clients[0], "/v1/denoise", noisy, count=arguments.requests)
     finally:
         for server in servers:
             server.terminate()
@@ -99,6 +109,7 @@ def main() -> None:
     )
     print(f"p50 of Modelyard / by hand: {p50[0] / p50[1]:.2f}")
     print(f"neighbours of a word, p50 {statistics.median(words):.2f} ms")
+    print(f"a noisy 28x28 PNG to a clean one, p50 {statistics.median(denoised):.2f} ms")
     print(f"from start to the first 200: {statistics.median(starts):.2f} s (median of {len(starts)})")
     print(json.dumps({"p50_ms": p50, "p99_ms": p99, "start_s": starts}))
 

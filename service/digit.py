@@ -28,6 +28,7 @@ FINE = 80  # the long side at which strokes are thickened
 THICKNESS = 0.12  # of the long side, as the median of MNIST's strokes
 CLOSED = 12  # half the width, of GRID, up to which what is dark is a stroke and no shadow
 BLACK = 32  # up to here, of 255, a ground is black
+GROUND = 0.4  # of the edge at least is black or white where a picture is ready: of strong noise, half is cut off there
 FLAT = 10  # how far, of 255, the ground along the edge may vary and still be one colour
 FAINT = 0.05  # of the ground's brightness: fainter ink is none
 
@@ -44,10 +45,9 @@ def digit(picture: Image.Image, width: int, height: int) -> Pixels:
     edge = _edge(pixels)
     if pixels.min() == pixels.max():
         return np.zeros((height, width), np.uint8)
-    if ready and np.count_nonzero(edge <= BLACK) * 2 > edge.size:
-        return pixels
-    if ready and np.count_nonzero(edge >= 255 - BLACK) * 2 > edge.size:
-        return 255 - pixels
+    black, white = np.mean(edge <= BLACK), np.mean(edge >= 255 - BLACK)
+    if ready and max(black, white) > GROUND:
+        return pixels if black >= white else 255 - pixels
     found = _found(_ink(gray))
     return _framed(_thickened(found), width, height) if found.size else np.zeros((height, width), np.uint8)
 

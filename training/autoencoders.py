@@ -186,15 +186,22 @@ class Unet(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         """Logits (batch, channels, height, width) and codes (batch, 4 width)."""
-        height, width = pictures.shape[2:]
-        padded = F.pad(pictures, (0, -width % 8, 0, -height % 8))
-        one = self.first(self.into(F.pixel_unshuffle(padded, 2)))
-        two = self.second(self.down(one))
-        three = self.third(self.further(two))
-        two = self.fourth(self.up(three) + two)
-        one = self.fifth(self.higher(two) + one)
-        logits = F.pixel_shuffle(self.out(one), 2)[:, :, :height, :width]
-        return logits, three.mean((2, 3))
+        one = self.first(self.into(F.pixel_unshuffle(_even(pictures), 2)))
+        two = self.second(self.down(_even(one)))
+        three = self.third(self.further(_even(two)))
+        two = self.fourth(_like(self.up(three), two) + two)
+        one = self.fifth(_like(self.higher(two), one) + one)
+        return _like(F.pixel_shuffle(self.out(one), 2), pictures), three.mean((2, 3))
+
+
+def _even(maps: Tensor) -> Tensor:
+    """With a row and a column of zeros more where their number is odd."""
+    return F.pad(maps, (0, maps.shape[3] % 2, 0, maps.shape[2] % 2))
+
+
+def _like(maps: Tensor, other: Tensor) -> Tensor:
+    """Cut to the other's height and width."""
+    return maps[:, :, : other.shape[2], : other.shape[3]]
 
 
 def _several(depth: int, blocks: int) -> nn.Sequential:

@@ -4,11 +4,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.golden import Arrays
 from service.images import Preparation
 from training import sources
 from training.room import Data, Sources, TrainingError
+
+SHADE = 26
+"""How far from black or white a pixel may be to count as that."""
+LOOKED_AT = 10_000
+"""Pictures that tell whether all are two-toned."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,12 @@ def data(origin: Sources, wanted: Wanted) -> Data:
     rows = {"train": len(train), "validation": len(validation), "test": len(test)}
     parts = [_split(folder.pixels[index], folder.targets[index]) for index in (train, validation, test)]
     return _data(parts, folder.source(rows), preparation, folder.labels)
+
+
+def two_toned(pixels: NDArray[np.uint8]) -> bool:
+    """Whether most pixels of the first ones are nearly black or white."""
+    some = pixels[:LOOKED_AT]
+    return bool(((some < SHADE) | (some > 255 - SHADE)).mean() > 0.5)
 
 
 def _mnist(origin: Sources, wanted: Wanted) -> Data:

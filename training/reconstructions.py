@@ -190,15 +190,16 @@ def told(learnt: Floats, labels: NDArray[np.int64], codes: Floats, truth: NDArra
     }
 
 
-def restored(predict: Predict, rows: Arrays, levels: Sequence[float]) -> Scores:
-    """PSNR and SSIM of noisy pictures made again; `psnr` is that of the last level."""
+def restored(predict: Predict, rows: Arrays, levels: Sequence[float], *, alike: bool) -> Scores:
+    """PSNR of noisy pictures made again, and SSIM where it is wanted (`alike`); `psnr` is that of the last level."""
     truth = floats(rows["image"])
     values: dict[str, float] = {}
     arrays: Arrays = {}
     for level in levels:
         made = predict({"image": rows[f"noisy_{level}"]})["reconstruction"]
         values[f"psnr_{level}"] = psnr(truth, made / 255)
-        values[f"ssim_{level}"] = ssim(truth, made / 255)
+        if alike:
+            values[f"ssim_{level}"] = ssim(truth, made / 255)
         arrays["made"] = made
     clean = predict({"image": rows["image"]})["reconstruction"] / 255
     mse = float(errors(truth, clean).mean())

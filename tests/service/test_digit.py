@@ -71,6 +71,14 @@ def test_a_row_of_mnist_stays_as_it_is_and_its_negative_becomes_it(row):
     assert np.array_equal(prepared(255 - ROWS[row]), ROWS[row])
 
 
+def test_a_row_under_strong_noise_stays_as_it_is_and_its_negative_becomes_it():
+    random = np.random.default_rng(0)
+    for row in np.resize(ROWS, (300, 28, 28)):
+        noisy = np.clip(row + random.normal(0, 0.6 * 255, row.shape), 0, 255).round().astype(np.uint8)
+        assert np.array_equal(prepared(noisy), noisy)
+        assert np.array_equal(prepared(255 - noisy), noisy)
+
+
 def test_a_row_stays_as_it_is_in_colour_and_with_an_edge_that_is_not_all_black():
     row = ROWS[5].copy()
     row[0, 9:15] = 255

@@ -35,3 +35,10 @@ def test_pictures_without_classes_are_taken_where_none_are_needed(pictures, tmp_
     assert (np.concatenate([data.train["label"], data.test["label"]]) == 0).all()
     with pytest.raises(TrainingError, match="holds 0 folders"):
         read.data(own(tmp_path), WANTED)
+
+
+def test_digits_are_two_toned_and_photographs_are_not():
+    random = np.random.default_rng(0)
+    drawn = np.where(random.random((5, 8, 8, 1)) < 0.8, 0, 255).astype(np.uint8)
+    assert read.two_toned(drawn)
+    assert not read.two_toned(random.integers(0, 256, (5, 8, 8, 3)).astype(np.uint8))
