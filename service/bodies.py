@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import orjson
 import python_multipart
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from python_multipart.exceptions import FormParserError
 
 from service import images
@@ -122,6 +122,14 @@ def sentence(error: ValidationError) -> str:
 def document(body: Body, kind: type[Parsed], settings: Settings) -> Parsed:
     """The body as the JSON document `kind`."""
     return validated(kind, parse_json(body.data, settings.max_json_depth))
+
+
+class Pictures(BaseModel):
+    """Pictures of PNG or JPEG, in base64."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    images: Annotated[list[str], Field(description="each a PNG or JPEG in base64, or a data: URL")]
 
 
 def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[bytes]:

@@ -10,6 +10,9 @@ from service import images
 SEVEN_PNG = (Path(__file__).parent / "web" / "seven.png").read_bytes()
 """A seven drawn with a thick pen on white, 160 x 160."""
 
+NOISY = base64.b64encode((Path(__file__).parent / "web" / "noisy.png").read_bytes()).decode()
+"""The same seven, white on black, 28 x 28, under noise of half the range."""
+
 SEVEN = base64.b64encode(SEVEN_PNG).decode()
 
 

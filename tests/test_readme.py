@@ -24,6 +24,8 @@ SENSIBLE = {
     "analogy": lambda said: said[0]["neighbors"][0]["word"] == "queen",
     "similarity": lambda said: said[0]["similarity"] > 0.7,
     "embed": lambda said: [len(one["vector"]) for one in said] == [100, 100],
+    "encode": lambda said: [len(one["code"]) for one in said] == [30] and said[0]["percentile"] <= 100,
+    "reconstruct": lambda said: (said[0]["width"], said[0]["height"]) == (28, 28),
     "vocabulary": lambda said: said["words"][0]["word"] == "hitchcock",
 }
 """By verb: whether an answer is one."""
@@ -33,7 +35,8 @@ SENSIBLE = {
 def folder(tmp_path):
     """The files that the README's requests name."""
     (tmp_path / "service/web").mkdir(parents=True)
-    shutil.copy(ROOT / "service/web/seven.png", tmp_path / "service/web")
+    for picture in ("seven.png", "noisy.png"):
+        shutil.copy(ROOT / "service/web" / picture, tmp_path / "service/web")
     shutil.copy(ROOT / "service/web/seven.png", tmp_path / "one.png")
     Image.open(tmp_path / "one.png").convert("L").save(tmp_path / "two.jpg")
     (tmp_path / "review.txt").write_text("Warm, funny and beautifully acted: a superb film.")
@@ -47,7 +50,12 @@ def test_every_curl_command_answers(start, folder):
     assert len(commands) >= 3
     for command in commands:
         words = shlex.split(command.replace("localhost:8000", server.url.removeprefix("http://")).replace("<base64>", SEVEN))
-        answer = json.loads(subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout)
+        printed = subprocess.run(words, cwd=folder, capture_output=True, check=True).stdout
+        if "-o" in words:
+            with Image.open(folder / words[words.index("-o") + 1]) as picture:
+                assert min(picture.size) >= 28, command
+            continue
+        answer = json.loads(printed)
         verb = command.split("/v1/")[1].split("?")[0].strip("'")
         assert SENSIBLE[verb](answer.get("predictions", answer)), (command, answer)
 

@@ -8,9 +8,14 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+TOGETHER = 500
+"""Pictures that are asked for at once."""
 
 
 class Autoencoder(nn.Module):
@@ -264,6 +269,24 @@ class Decoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         return _pixels(self.network.decode(code))
+
+
+def sparsity(code: Tensor, kind: str, wanted: float) -> Tensor:
+    """Of codes in 0..1: their mean (`l1`), or how far the units' means are from the wanted one (`kl`: Ng 2011)."""
+    if kind == "l1":
+        return code.mean()
+    mean = code.mean(0).clamp(1e-6, 1 - 1e-6)
+    apart = wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()
+    return apart.mean()
+
+
+def percentiles(network: nn.Module, image: NDArray[np.uint8]) -> list[float]:
+    """101 of the errors that raw pictures (rows, height, width, channels) are made again with."""
+    device, module = next(network.parameters()).device, Deployed(network.eval())
+    with torch.inference_mode():
+        parts = torch.split(torch.from_numpy(image), TOGETHER)
+        found = torch.cat([module(part.to(device))[2].cpu() for part in parts]).numpy()
+    return [round(float(value), 8) for value in np.percentile(found, range(101))]
 
 
 def scaled(image: Tensor) -> Tensor:

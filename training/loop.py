@@ -98,7 +98,7 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             run.record(row, _save(state))
     network = state.best.to("cpu").eval()
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
-        _settle_norms(room.export(network, data, config), data.train)
+        _settle_norms(room.export(network, data, config), data)
     return network
 
 
@@ -239,8 +239,8 @@ def predict_with(room: Room, network: nn.Module, data: Data, config: Recipe, dev
     return predict
 
 
-def _settle_norms(export: Export, rows: Arrays) -> None:
-    """Give batch norms the statistics of rows as they will be served: those seen in training were augmented.
+def _settle_norms(export: Export, data: Data) -> None:
+    """Give batch norms the statistics of rows as they will be served: those seen in training may be augmented.
 
     Cumulative over the first rows (Izmailov et al. 2018 do so for averaged weights); everything else stays as it is.
     """
@@ -249,6 +249,7 @@ def _settle_norms(export: Export, rows: Arrays) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # cumulative
         norm.train()
+    rows = export.served() if export.served else data.train
     count = len(next(iter(rows.values())))
     some = torch.randperm(count, generator=torch.Generator().manual_seed(0))[:SETTLED_ROWS]  # of every class in each batch
     inputs = [torch.from_numpy(rows[name])[some] for name in export.inputs]

@@ -21,7 +21,7 @@ from service import bodies, family, images
 from service.errors import InvalidInput, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest
-from service.samples import NOUGHT, SEVEN
+from service.samples import NOISY, NOUGHT, SEVEN
 from service.settings import Settings
 
 KINDS = ("linear", "undercomplete", "stacked", "sparse", "denoising", "variational")
@@ -41,14 +41,6 @@ Codes = Annotated[
         json_schema_extra={"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
     ),
 ]
-
-
-class PicturesRequest(BaseModel):
-    """Pictures of PNG or JPEG, in base64."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [PICTURES]})
-
-    images: Annotated[list[str], Field(description="each a PNG or JPEG in base64, or a data: URL")]
 
 
 class DecodeRequest(bodies.Document):
@@ -300,7 +292,7 @@ def _plain(manifest: Manifest) -> bool:
 
 
 _pictures = partial(
-    family.Verb, reader=bodies.PICTURE, Request=PicturesRequest, Options=family.Options, preprocess=preprocess_picture,
+    family.Verb, reader=bodies.PICTURE, Request=bodies.Pictures, Options=family.Options, preprocess=preprocess_picture,
     predict=predict, example=PICTURES,
 )  # fmt: skip
 _repaints = partial(
@@ -314,7 +306,12 @@ _paints = partial(
     draw=lambda arrays, _: images.pixels(arrays["picture"][0]),
 )  # fmt: skip
 verbs = (
-    _repaints(name="denoise", summary="A picture without its noise", suits=lambda manifest: kind(manifest) == "denoising"),
+    _repaints(
+        name="denoise",
+        summary="A picture without its noise",
+        example={"images": [NOISY]},
+        suits=lambda manifest: kind(manifest) == "denoising",
+    ),
     _repaints(name="reconstruct", summary="A picture as it is made again of its code", prefers=_plain),
     _pictures(name="encode", summary="The code of a picture", Prediction=Encoded, postprocess=postprocess_code, prefers=_plain),
     _paints(

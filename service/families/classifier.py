@@ -10,21 +10,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from service import bodies, family, images
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.samples import SEVEN
 from service.settings import Settings
-
-
-class Request(BaseModel):
-    """Pictures of PNG or JPEG, in base64."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"images": [SEVEN]}]})
-
-    images: Annotated[list[str], Field(description="each a PNG or JPEG in base64, or a data: URL")]
 
 
 class Options(family.Options):
@@ -85,7 +77,7 @@ verbs = (
         name="classify",
         summary="What is in a picture",
         reader=bodies.PICTURE,
-        Request=Request,
+        Request=bodies.Pictures,
         Options=Options,
         Prediction=Prediction,
         preprocess=preprocess,

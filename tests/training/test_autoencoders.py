@@ -108,6 +108,13 @@ def test_noise_is_of_its_kind_and_level_and_stays_in_range(kind):
         assert set(found[-1].unique().tolist()) == ({0.0, 0.5} if kind == "dropout" else {0.0, 0.5, 1.0})
 
 
+def test_sparsity_is_none_where_each_unit_is_as_active_as_wanted():
+    code = torch.tensor([[0.1, 0.0], [0.0, 0.1]])
+    assert autoencoders.sparsity(code, "l1", 0.05).item() == pytest.approx(0.05)
+    assert autoencoders.sparsity(code, "kl", 0.05).item() == pytest.approx(0, abs=1e-6)
+    assert autoencoders.sparsity(code + 0.3, "kl", 0.05).item() > 0.1
+
+
 def test_the_same_seed_gives_the_same_noise():
     pictures, level = torch.rand(4, 1, 8, 8), torch.full((4,), 0.3)
     one, again = (noised(pictures, "gaussian", level, torch.Generator().manual_seed(3)) for _ in range(2))

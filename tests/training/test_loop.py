@@ -191,6 +191,22 @@ def test_a_gradient_is_cut_where_wanted(room, made, begin):
     assert min(norms) > 1
 
 
+def test_norms_settle_on_rows_as_they_are_served(room, made, begin):
+    export = room.export
+
+    def means(**changes):
+        room.export = lambda *asked: replace(export(*asked), **changes)
+        return fit(room, Config(epochs=1), made, begin())
+
+    def moved(found):
+        return [tensor for name, tensor in found.items() if "running_mean" in name]
+
+    plain, again = moved(means()), moved(means(served=lambda: {"x": made.train["x"]}))
+    other = moved(means(served=lambda: {"x": made.train["x"] + 5}))
+    assert all(map(torch.equal, plain, again))
+    assert not any(map(torch.equal, plain, other))
+
+
 def test_one_cycle_climbs_to_the_rate_and_ends_near_nothing(room, made, begin):
     run = begin()
     fit(room, Config(epochs=20), made, run)

@@ -94,10 +94,10 @@ SUMMARIES = {
 }
 LEVELS = (0.3, 0.5)
 """Standard deviations of the noise that a denoising one is scored at."""
-CODES_COMPARED = 64
-"""Random codes that the decoder's graph is compared on."""
-CODES_BESIDE = 30
-"""Principal components that codes are compared with."""
+CODES_COMPARED, CODES_BESIDE = 64, 30
+"""Random codes that the decoder's graph is compared on; principal components that codes are compared with."""
+SETTLED = 25_000
+"""Training pictures that batch norms settle on."""
 LEARNT_FROM = 60_000
 """Training pictures that probes and simpler ways of an evaluation learn from."""
 ACTIVE = 0.1
@@ -190,14 +190,14 @@ def data(config: Config, origin: Sources) -> Data:
     random = np.random.default_rng(config.seed)
     some = random.permutation(len(found.train["image"]))[:LEARNT_FROM]
     test = {**found.test, **{f"train_{key}": array[some] for key, array in found.train.items()}}
-    train, validation = dict(found.train), dict(found.validation)
+    validation = dict(found.validation)
     if config.kind == "denoising":
         for split, seed in ((validation, config.seed + 1), (test, config.seed)):
             split |= {f"noisy_{level}": reconstructions.noisy(split["image"], level, seed) for level in LEVELS}
     if config.kind == "variational":
-        for split in (train, validation, test):
+        for split in (validation, test):
             split["noise"] = random.normal(size=(len(split["image"]), cast(int, config.code_size))).astype(np.float32)
-    return dataclasses.replace(found, train=train, validation=validation, test=test)
+    return dataclasses.replace(found, test=test, validation=validation)
 
 
 def pretrain(config: Config, data: Data, run: Keeper, fit: Fit) -> Data:  # noqa: ARG001 - pictures start from nothing
@@ -240,13 +240,9 @@ def sample(config: Config) -> tuple[nn.Module, Tensor]:
 
 def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
     """What each row's pixels cost on average, its divergence or its part of the sparsity penalty."""
-    truth = scaled(batch["image"])
-    if config.kind == "variational" and network.binarised:
-        truth = torch.bernoulli(truth)
-    shown = truth
-    if config.kind == "denoising":
-        level = torch.rand(len(truth), device=truth.device) * config.noise_level
-        shown = noised(truth, config.noise, level)
+    whole = scaled(batch["image"])
+    shown = _shown(network, whole, config)
+    truth = shown if config.kind == "variational" else whole
     raw, code, *divergence = network(shown)
     raw, code = raw.float(), code.float()
     if config.loss == "bernoulli":
@@ -257,17 +253,8 @@ def step(network: nn.Module, batch: Batch, config: Config) -> Tensor:
     if divergence:
         found = found + divergence[0] / truth[0].numel()
     if config.kind == "sparse":
-        found = found + config.penalty * _sparsity(code, config)
+        found = found + config.penalty * autoencoders.sparsity(code, config.sparsity, config.activity)
     return found
-
-
-def _sparsity(code: Tensor, config: Config) -> Tensor:
-    """The mean activation, or how far the units' mean activations are from the wanted one (Ng 2011)."""
-    if config.sparsity == "l1":
-        return code.mean()
-    mean, wanted = code.mean(0).clamp(1e-6, 1 - 1e-6), config.activity
-    apart = wanted * (wanted / mean).log() + (1 - wanted) * ((1 - wanted) / (1 - mean)).log()
-    return apart.mean()
 
 
 def export(network: nn.Module, data: Data, config: Config) -> Export:
@@ -288,17 +275,30 @@ def export(network: nn.Module, data: Data, config: Config) -> Export:
         summary=SUMMARIES[config.kind].format(source=data.source.name, size=network.code_size),
         limits={key: data.shape[key] for key in ("height", "width", "channels")},
         more=decoder,
-        statistics=lambda: {"error_percentiles": _percentiles(network, data)},
+        statistics=lambda: {"error_percentiles": autoencoders.percentiles(network, data.train["image"][:LEARNT_FROM])},
+        served=lambda: _served(network, data, config),
     )
 
 
-def _percentiles(network: nn.Module, data: Data) -> list[float]:
-    """101 of the errors that training pictures are made again with."""
-    some, device = torch.from_numpy(data.train["image"][:LEARNT_FROM]), next(network.parameters()).device
-    module = Deployed(network.eval())
-    with torch.inference_mode():
-        found = torch.cat([module(part.to(device))[2].cpu() for part in torch.split(some, 500)]).numpy()
-    return [round(float(value), 8) for value in np.percentile(found, range(101))]
+def _served(network: nn.Module, data: Data, config: Config) -> Arrays:
+    """Training pictures under their noise, or of two tones with noise for their codes, as the network learnt from them."""
+    random = torch.Generator().manual_seed(config.seed)
+    seen = _shown(network, scaled(torch.from_numpy(data.train["image"][:SETTLED])), config, random)
+    noise = torch.randn(len(seen), cast(int, config.code_size), generator=random).numpy()
+    return {
+        "image": (seen * 255).round().byte().permute(0, 2, 3, 1).numpy(),
+        **({"noise": noise} if config.kind == "variational" else {}),
+    }
+
+
+def _shown(network: nn.Module, whole: Tensor, config: Config, random: torch.Generator | None = None) -> Tensor:
+    """Pictures in 0..1 as the encoder sees them while it learns."""
+    if config.kind == "variational" and network.binarised:
+        return torch.bernoulli(whole, generator=random)
+    if config.kind == "denoising":
+        level = config.noise_level * torch.rand(len(whole), generator=random, device=whole.device)
+        return noised(whole, config.noise, level, random)
+    return whole
 
 
 def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:  # noqa: ARG001 - the manifest's preparation says it all

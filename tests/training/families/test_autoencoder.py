@@ -131,6 +131,22 @@ def test_a_random_picture_is_made_again_worse_than_digits(trained):
     assert np.median(graph({"image": data.test["image"]})["error"]) < percentiles[95]
 
 
+def test_norms_settle_on_noisy_pictures_and_on_two_tones(pictures):
+    denoising, variational = config("denoising"), config("variational", binarised=True)
+    for made in (denoising, variational):
+        data = data_of(pictures, made)
+        wanted = autoencoder.export(autoencoder.network(made, data), data, made)
+        served, again = wanted.served(), wanted.served()
+        assert set(served) == set(wanted.inputs)
+        assert served["image"].shape == data.train["image"].shape
+        assert all(np.array_equal(served[name], again[name]) for name in served)
+        apart = np.abs(served["image"].astype(float) - data.train["image"]).mean((1, 2, 3))
+        if made is denoising:
+            assert apart.max() > 20
+        else:
+            assert set(np.unique(served["image"])) == {0, 255}
+
+
 def test_the_seed_decides(pictures, tmp_path):
     made = config("variational", epochs=1)
     data = data_of(pictures, made)
