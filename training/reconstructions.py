@@ -7,6 +7,7 @@ answer; knows neither networks nor families.
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from training.room import Predict, Scores
 
 Pictures = NDArray[np.floating]
 Floats = NDArray[np.floating]
+Element = TypeVar("Element", bound=np.generic)
 LEAST_ERROR = 1e-10
 SURE = 1e-6
 """How far a made pixel stays from 0 and 1 where it is a probability."""
@@ -124,10 +126,9 @@ def restored_otherwise(test: Arrays, levels: Sequence[float]) -> dict[str, dict[
     return found
 
 
-def _spread(rows: Floats, most: int) -> Floats:
+def _spread(rows: NDArray[Element], most: int) -> NDArray[Element]:
     """At most so many rows from all over: MNIST's first test rows are the easier ones."""
-    found: Floats = rows[:: max(1, len(rows) // most)][:most]
-    return found
+    return rows[:: max(1, len(rows) // most)][:most]
 
 
 def principal(test: Arrays, size: int) -> dict[str, float]:
