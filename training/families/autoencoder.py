@@ -52,7 +52,7 @@ COINS = {"loss": "bernoulli", "batch_size": 256}
 SUITS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": (), "code_size": 30, "epochs": 10, "learning_rate": 0.003, **SQUARED},
     "undercomplete": {"hidden": (), "code_size": 30, "epochs": 20, "learning_rate": 0.005, **SQUARED},
-    "stacked": {"code_size": 30, "epochs": 20, "learning_rate": 0.004, **COINS},
+    "stacked": {"code_size": 30, "epochs": 40, "learning_rate": 0.004, "weight_decay": 0.05, **COINS},
     "sparse": {"hidden": (), "code_size": 1000, "epochs": 20, "learning_rate": 0.003, **SQUARED},
     "denoising": {
         "hidden": (512,), "code_size": 128, "epochs": 28, "learning_rate": 0.003, "encoder": "unet", "width": 32, **COINS,
@@ -80,7 +80,7 @@ BOUNDS = {
     "validation_share": (0, 0.4),
     "test_share": (0, 0.4),
 }
-WIDE, NARROW = (2048, 512), (256,)
+WIDE, NARROW = (1536, 256), (256,)
 """Dense layers of a stacked one, alone or behind convolutions, where none are given."""
 MOST_DENSE = 4_096
 """Numbers of a picture up to which a stacked one has dense layers alone, where nothing else is wanted."""
