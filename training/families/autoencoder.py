@@ -52,7 +52,7 @@ COINS = {"loss": "bernoulli", "batch_size": 256}
 SUITS: dict[str, dict[str, Any]] = {
     "linear": {"hidden": (), "code_size": 30, "epochs": 10, "learning_rate": 0.003, **SQUARED},
     "undercomplete": {"hidden": (), "code_size": 30, "epochs": 20, "learning_rate": 0.005, **SQUARED},
-    "stacked": {"code_size": 30, "epochs": 40, "learning_rate": 0.004, "weight_decay": 0.05, **COINS},
+    "stacked": {"code_size": 30, "epochs": 40, "learning_rate": 0.004, "weight_decay": 0.13, **COINS},
     "sparse": {"hidden": (), "code_size": 1000, "epochs": 20, "learning_rate": 0.003, **SQUARED},
     "denoising": {
         "hidden": (512,), "code_size": 128, "epochs": 28, "learning_rate": 0.003, "encoder": "unet", "width": 32, **COINS,
