@@ -27,7 +27,7 @@ from service.settings import Settings
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 JSON, FORM = "application/json", "multipart/form-data"
-PNG = "image/png"
+PNG, OCTETS = "image/png", "application/octet-stream"
 PICTURES = (PNG, "image/jpeg")
 TEXT = "text/plain"
 UNTOLD = ("application/x-www-form-urlencoded", "")
@@ -141,7 +141,7 @@ def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[byt
     if body.media == JSON:
         encoded: list[str] = document(body, kind, settings).images  # type: ignore[attr-defined]  # every such Request has it
         return [unbase64(text, f"images[{index}]") for index, text in enumerate(few(encoded, "images", settings))]
-    if body.media in (*PICTURES, "application/octet-stream", *UNTOLD):
+    if body.media in (*PICTURES, OCTETS, *UNTOLD):
         return [body.data]
     raise UnsupportedMedia(f"Content-Type is {shown(body.media)}; expected {', '.join((*PICTURES, FORM))} or {JSON}.")
 

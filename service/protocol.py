@@ -1,16 +1,21 @@
-"""The Open Inference Protocol, version 2: its JSON to arrays and back, and its metadata.
+"""The Open Inference Protocol, version 2: its JSON and bytes to arrays and back, and its metadata.
 
-Knows the wire and the manifest's tensor specifications; knows neither routes nor models. So far: tensors as JSON. Binary
-tensors, BYTES, repository control and statistics have their place here and answer 501 until then.
-Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
+Knows the wire and the manifest's tensor specifications; knows neither routes nor models. So far: tensors as JSON and as bytes,
+both ways and mixed, raw requests, classification. BYTES inputs, repository control and statistics have their place here and
+answer 501 until then.
+Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; the extensions are those of the Triton
+Inference Server, docs/protocol.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import orjson
 
+from service import wire
 from service.errors import InvalidTensor, NotImplementedHere, TooLarge, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest, TensorSpec
@@ -18,7 +23,7 @@ from service.settings import Settings
 from service.tensors import DATATYPES, DTYPES
 
 PLATFORM = "onnxruntime_onnx"
-EXTENSIONS: tuple[str, ...] = ()
+EXTENSIONS = ("binary_tensor_data", "classification")
 LENGTH_HEADER = "inference-header-content-length"
 
 
@@ -38,12 +43,37 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": shape}
 
 
-def read_request(document: object, graph: GraphSpec, settings: Settings) -> tuple[Arrays, list[str], str | None]:
-    """An inference request as (inputs, names of the outputs wanted, id). Raises InvalidTensor, TooLarge, NotImplementedHere.
+@dataclass(frozen=True)
+class Wanted:
+    """An output that a request asks for."""
 
-    Whether the inputs are those that the graph takes is checked by `tensors.check`; keys we do not know are ignored, as the
-    protocol wants.
+    name: str
+    binary: bool = False
+    classes: int = 0
+    """Its largest values with their labels instead of all; 0 for all."""
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A request for inference."""
+
+    arrays: Arrays
+    outputs: tuple[Wanted, ...]
+    identity: str | None = None
+
+
+def read_request(
+    body: bytes, stated: str | None, graph: GraphSpec, settings: Settings, parse: Callable[[bytes | memoryview], object]
+) -> Inference:
+    """An inference request from a body, whose JSON is as long as the header `stated`, or all of it where there is none.
+
+    Raises InvalidTensor, TooLarge, NotImplementedHere and what `parse` raises. Whether the inputs are those that the graph
+    takes is checked by `tensors.check`; keys we do not know are ignored, as the protocol wants.
     """
+    written, rest = (body, memoryview(b"")) if stated is None else wire.divided(body, stated)
+    if stated is not None and not written:
+        return _raw(rest, graph, settings)
+    document = parse(written)
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise InvalidTensor("Field 'inputs' is missing; expected a list of tensors.")
     specs = {spec.name: spec for spec in graph.inputs}
@@ -54,22 +84,49 @@ def read_request(document: object, graph: GraphSpec, settings: Settings) -> tupl
             raise InvalidTensor(f"Field 'inputs[{index}].name' is {shown(name)}; expected one of {sorted(specs)}.")
         if name in arrays:
             raise InvalidTensor(f"Input '{name}' is given twice.")
-        arrays[name] = _array(tensor, specs[name], settings)
-    return arrays, _wanted(document, graph), _id(document)
+        arrays[name], rest = _array(tensor, specs[name], rest, settings)
+    if rest:
+        raise InvalidTensor(f"The body has {len(rest)} bytes more than its inputs.")
+    return Inference(arrays, _wanted(document, graph), _id(document))
 
 
-def _array(tensor: dict[str, Any], spec: TensorSpec, settings: Settings) -> Array:
-    if "binary_data_size" in _parameters(tensor):
-        raise NotImplementedHere("Binary tensors are not offered yet; send 'data' as JSON.")
+def _raw(data: memoryview, graph: GraphSpec, settings: Settings) -> Inference:
+    """A body that is nothing but one row of the only input; all outputs come back as bytes."""
+    free = [axis for axis, size in enumerate(graph.inputs[0].row_shape) if isinstance(size, str)]
+    if len(graph.inputs) != 1 or len(free) > 1:
+        raise InvalidTensor("A body without JSON is for a model with one input and at most one free axis; this one has more.")
+    spec = graph.inputs[0]
+    shape = [1, *(size if isinstance(size, int) else 1 for size in spec.row_shape)]
+    if free:
+        fixed = math.prod(shape) * DTYPES[spec.datatype].itemsize
+        shape[1 + free[0]] = len(data) // fixed
+    array = wire.unpack(data, spec.datatype, _shape(shape, spec.name, settings), spec.name)
+    return Inference({spec.name: array}, tuple(Wanted(output.name, binary=True) for output in graph.outputs))
+
+
+def _array(tensor: dict[str, Any], spec: TensorSpec, rest: memoryview, settings: Settings) -> tuple[Array, memoryview]:
+    """The tensor, and the bytes behind its own."""
     if tensor.get("datatype") != spec.datatype:
         raise InvalidTensor(f"Input '{spec.name}' has datatype {shown(tensor.get('datatype'))}; expected {spec.datatype}.")
     shape = _shape(tensor.get("shape"), spec.name, settings)
     if spec.datatype == "BYTES":
         raise NotImplementedHere("BYTES tensors are not offered yet.")
-    values = _values(tensor.get("data"), spec, settings)
-    if values.size != math.prod(shape):
-        raise InvalidTensor(f"Input '{spec.name}' has {values.size} values; its shape {list(shape)} holds {math.prod(shape)}.")
-    return values.reshape(shape)
+    size = _parameters(tensor).get("binary_data_size")
+    if size is None:
+        values = _values(tensor.get("data"), spec, settings)
+        if values.size != math.prod(shape):
+            raise InvalidTensor(
+                f"Input '{spec.name}' has {values.size} values; its shape {list(shape)} holds {math.prod(shape)}."
+            )
+        return values.reshape(shape), rest
+    if "data" in tensor:
+        raise InvalidTensor(f"Input '{spec.name}' has both 'data' and 'binary_data_size'; expected one of them.")
+    if type(size) is not int or not 0 <= size <= len(rest):
+        raise InvalidTensor(
+            f"Field 'binary_data_size' of input '{spec.name}' is {shown(size)}; expected a whole number up to {len(rest)}, "
+            "the bytes that are left."
+        )
+    return wire.unpack(rest[:size], spec.datatype, shape, spec.name), rest[size:]
 
 
 def _parameters(owner: dict[str, Any]) -> dict[str, Any]:
@@ -115,21 +172,35 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     return converted
 
 
-def _wanted(document: dict[str, Any], graph: GraphSpec) -> list[str]:
+def _wanted(document: dict[str, Any], graph: GraphSpec) -> tuple[Wanted, ...]:
     names = [spec.name for spec in graph.outputs]
     outputs = document.get("outputs")
-    if _parameters(document).get("binary_data_output"):
-        raise NotImplementedHere("Binary outputs are not offered yet; ask for JSON ('binary_data_output': false).")
+    binary = _flag(_parameters(document), "binary_data_output", default=False)
     if not outputs:
-        return names
+        return tuple(Wanted(name, binary) for name in names)
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise InvalidTensor(f"Field 'outputs' is {shown(outputs)}; expected a list of objects with a name.")
+    found: dict[str, Wanted] = {}
     for output in outputs:
-        if output.get("name") not in names:
-            raise InvalidTensor(f"Output {shown(output.get('name'))} is unknown; expected one of {names}.")
-        if set(_parameters(output)) & {"binary_data", "classification"}:
-            raise NotImplementedHere("Binary and classification outputs are not offered yet.")
-    return [output["name"] for output in outputs]
+        name, parameters = output.get("name"), _parameters(output)
+        if name not in names:
+            raise InvalidTensor(f"Output {shown(name)} is unknown; expected one of {names}.")
+        if name in found:
+            raise InvalidTensor(f"Output '{name}' is asked for twice.")
+        classes = parameters.get("classification", 0)
+        if type(classes) is not int or classes < 0:
+            raise InvalidTensor(
+                f"Field 'classification' of output '{name}' is {shown(classes)}; expected a whole number from 0."
+            )
+        found[name] = Wanted(name, _flag(parameters, "binary_data", default=binary), classes)
+    return tuple(found.values())
+
+
+def _flag(parameters: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidTensor(f"Field '{name}' is {shown(value)}; expected true or false.")
+    return value
 
 
 def _id(document: dict[str, Any]) -> str | None:
@@ -139,18 +210,40 @@ def _id(document: dict[str, Any]) -> str | None:
     return identity
 
 
-def render_response(manifest: Manifest, outputs: Arrays, wanted: list[str], identity: str | None) -> bytes:
-    """An inference response as JSON, data flat in row-major order."""
+def render_response(manifest: Manifest, outputs: Arrays, asked: Inference) -> tuple[bytes, int | None]:
+    """An inference response, data flat in row-major order, and the length of its JSON where bytes follow it."""
     answer: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version)}
-    if identity is not None:
-        answer["id"] = identity
-    answer["outputs"] = [
-        {
-            "name": name,
-            "shape": outputs[name].shape,
-            "datatype": DATATYPES[outputs[name].dtype],
-            "data": np.ascontiguousarray(outputs[name]).reshape(-1),
-        }
-        for name in wanted
-    ]
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    if asked.identity is not None:
+        answer["id"] = asked.identity
+    tensors, parts = [], list[bytes | memoryview]()
+    for wanted in asked.outputs:
+        array = outputs[wanted.name]
+        if wanted.classes:
+            array = _classes(array, wanted.classes, manifest.labels)
+        tensor: dict[str, Any] = {"name": wanted.name, "shape": array.shape, "datatype": DATATYPES[array.dtype]}
+        if wanted.binary:
+            parts.append(wire.pack(array))
+            tensor["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            tensor["data"] = _written(array)
+        tensors.append(tensor)
+    written = orjson.dumps({**answer, "outputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join((written, *parts)), len(written)) if parts else (written, None)
+
+
+def _written(array: Array) -> object:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return [one.decode() for one in flat.tolist()] if array.dtype == object else flat
+
+
+def _classes(array: Array, most: int, labels: tuple[str, ...]) -> Array:
+    """(rows, …) -> BYTES (rows, classes): each row's largest values as `value:index:label`, the largest first."""
+    rows = array.reshape(len(array), -1)
+    order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :most]
+    named = labels if len(labels) == rows.shape[1] else ()
+    found = np.empty(order.shape, np.object_)
+    for row, line in enumerate(order):
+        for place, index in enumerate(line.tolist()):
+            label = f":{named[index]}" if named else ""
+            found[row, place] = f"{rows[row, index]:f}:{index}{label}".encode()
+    return found

@@ -13,17 +13,14 @@ import orjson
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 
-from service import __version__, bodies, images, metrics, openapi, protocol, tensors
+from service import __version__, bodies, compression, images, metrics, openapi, protocol, tensors
 from service.bodies import Body
 from service.digit import Pixels
 from service.errors import (
     DeadlineExceeded,
-    NotImplementedHere,
     RequestTimeout,
     TooLarge,
     Unavailable,
-    UnsupportedMedia,
-    shown,
 )
 from service.family import Item, Lookup, Room, Verb, lookups
 from service.golden import Arrays
@@ -48,10 +45,8 @@ def answer(content: object, headers: dict[str, str] | None = None, status: int =
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
-    """The whole body, within its limits. Raises TooLarge, RequestTimeout, UnsupportedMedia."""
+    """The whole body, unpacked, within its limits. Raises TooLarge, RequestTimeout, UnsupportedMedia, BadRequest."""
     headers = request.headers
-    if (encoding := headers.get("content-encoding", "identity").lower()) != "identity":
-        raise UnsupportedMedia(f"Content-Encoding is {shown(encoding)}; expected none.")
     too_large = TooLarge(f"The body is larger than {settings.max_body_bytes} bytes.")
     stated = headers.get("content-length", "")
     if stated.isdecimal() and (len(stated) > 18 or int(stated) > settings.max_body_bytes):
@@ -65,7 +60,10 @@ async def read_body(request: Request, settings: Settings) -> bytes:
                     raise too_large
     except TimeoutError:
         raise RequestTimeout(f"The body took longer than {settings.body_timeout_s:g} s to arrive.") from None
-    return bytes(data)
+    encoding = headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return bytes(data)
+    return await asyncio.to_thread(compression.unpacked, bytes(data), encoding, settings.max_body_bytes)
 
 
 async def patiently(future: "asyncio.Future[Result]", request: Request, deadline_s: float) -> Result:
@@ -298,25 +296,31 @@ class Routes:
                 )
 
     async def _infer(self, request: Request, name: str, version: str | None) -> Response:
-        if protocol.LENGTH_HEADER in request.headers:
-            raise NotImplementedHere("Binary tensors are not offered yet; send JSON.")
+        stated = request.headers.get(protocol.LENGTH_HEADER)
         data = await read_body(request, self._settings)
         with self._registry.get(name, version).lease() as model:
             begun = time.perf_counter()
             inline = len(data) <= SHORT_WORK
-            arrays, wanted, identity = (
-                self._tensor_request(data, model) if inline else await asyncio.to_thread(self._tensor_request, data, model)
+            asked = (
+                self._tensor_request(data, stated, model)
+                if inline
+                else await asyncio.to_thread(self._tensor_request, data, stated, model)
             )
             decode_s = time.perf_counter() - begun
-            rows, timing = await model.predict([arrays], model.room.predict, self._wait(request))
-            content = protocol.render_response(model.manifest, rows[0], wanted, identity)
-        return answer(content, {"Server-Timing": _server_timing(decode_s, timing)})
+            rows, timing = await model.predict([asked.arrays], model.room.predict, self._wait(request))
+            content, written = protocol.render_response(model.manifest, rows[0], asked)
+        headers = {"Server-Timing": _server_timing(decode_s, timing)}
+        if written is None:
+            return answer(content, headers)
+        return Response(content, headers={**headers, protocol.LENGTH_HEADER: str(written)}, media_type=bodies.OCTETS)
 
-    def _tensor_request(self, data: bytes, model: Model) -> tuple[Arrays, list[str], str | None]:
-        document = bodies.parse_json(data, self._settings.max_json_depth)
-        arrays, wanted, identity = protocol.read_request(document, model.manifest.graph, self._settings)
-        tensors.check(arrays, model.manifest.graph.inputs, model.manifest.limits)
-        return arrays, wanted, identity
+    def _tensor_request(self, data: bytes, stated: str | None, model: Model) -> protocol.Inference:
+        def parse(written: bytes | memoryview) -> object:
+            return bodies.parse_json(bytes(written), self._settings.max_json_depth)
+
+        asked = protocol.read_request(data, stated, model.manifest.graph, self._settings, parse)
+        tensors.check(asked.arrays, model.manifest.graph.inputs, model.manifest.limits)
+        return asked
 
 
 def _card(versions: list[Model]) -> dict[str, Any]:
