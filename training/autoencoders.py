@@ -84,9 +84,18 @@ class Variational(Autoencoder):
 
 
 def dense(shape: tuple[int, int, int], hidden: Sequence[int], code_size: int, *, linear: bool = False) -> Autoencoder:
-    """Fully connected, the decoder the encoder's mirror; SiLU between layers, or nothing at all where it is linear."""
-    made = Autoencoder(*_dense(shape, hidden, code_size, code_size, linear=linear), shape, code_size)
+    """Fully connected, the decoder the encoder's mirror; SiLU between layers, or nothing at all where it is linear.
+
+    A linear one starts from a random projection and the way back: from other weights it may stay near a saddle for long.
+    """
+    encoder, decoder = _dense(shape, hidden, code_size, code_size, linear=linear)
+    made = Autoencoder(encoder, decoder, shape, code_size)
     made.linear = linear
+    if linear:
+        there, back = ([one for one in part.modules() if isinstance(one, nn.Linear)] for part in (encoder, decoder))
+        for one, other in zip(there, reversed(back), strict=True):
+            nn.init.orthogonal_(one.weight)
+            other.weight.data.copy_(one.weight.T)
     return made
 
 

@@ -21,7 +21,7 @@ from service import bodies, family, images
 from service.errors import InvalidInput, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest
-from service.samples import NOISY, NOUGHT, SEVEN
+from service.samples import NOISY, NOUGHT, SEVEN, SEVEN_CODE
 from service.settings import Settings
 
 KINDS = ("linear", "undercomplete", "stacked", "sparse", "denoising", "variational")
@@ -30,7 +30,7 @@ LARGEST = 1e6  # of a code's numbers, either way
 MOST = 64  # pictures in one answer
 TOUCHES = 16 * 1024  # what a picture that is drawn costs, in bytes to touch
 PICTURES: dict[str, Any] = {"images": [SEVEN]}
-CODES: dict[str, Any] = {"codes": [[0.1, 0.9, 0.4, 0.6]]}
+CODES: dict[str, Any] = {"codes": [SEVEN_CODE]}
 GENERATE: dict[str, Any] = {"count": 16, "seed": 0, "temperature": 1.0}
 INTERPOLATE: dict[str, Any] = {"images": [SEVEN, NOUGHT], "steps": 8}
 

@@ -9,7 +9,7 @@ import pytest
 from service import metrics
 from service.app import WEB, create_app
 from service.registry import Registry
-from service.samples import SEVEN_PNG
+from service.samples import SEVEN_CODE, SEVEN_PNG
 from tests.conftest import serving, write_codes_version, write_steps_version, write_vectors_version, write_words_version
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +107,7 @@ async def test_every_endpoint_has_a_summary_and_its_example_runs(settings):
     write_words_version(settings.models_dir)
     write_steps_version(settings.models_dir, horizon=12)
     write_vectors_version(settings.models_dir)
-    write_codes_version(settings.models_dir, default=True)
+    write_codes_version(settings.models_dir, default=True, spare=len(SEVEN_CODE) - 4)
     write_codes_version(settings.models_dir, "denoiser", kind="denoising", decodes=False)
     write_codes_version(settings.models_dir, "generator", kind="variational")
     async with serving(settings) as client:

@@ -2,17 +2,20 @@
 
 import base64
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from sklearn.decomposition import PCA
 
 from service.manifest import Manifest
 from service.settings import Settings
 from tests.conftest import serving
-from training import export, loop, pipeline
+from training import export, loop, pipeline, reconstructions
 from training.__main__ import main
 from training.families import autoencoder
 from training.families.autoencoder import SUITS, Config
@@ -83,6 +86,21 @@ def test_the_decoder_makes_of_a_code_what_the_whole_graph_made(trained, kind):
     whole = graph_of(made, data, network)(asked(data))
     decoder = export.open_graph(export.export(wanted.more["decoder"], wanted.more["decoder"].rows, "decoder.onnx").graph)
     np.testing.assert_allclose(decoder({"code": whole["code"]})["picture"], whole["reconstruction"], atol=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("MODELYARD_DATA_DIR" not in os.environ, reason="MODELYARD_DATA_DIR names no folder of public data")
+def test_a_linear_one_finds_the_principal_components_of_mnist(tmp_path):
+    made = Config(kind="linear")
+    data = autoencoder.data(made, Sources(None, Path(os.environ["MODELYARD_DATA_DIR"]), None, Console(quiet=True)))
+    network = loop.fit(autoencoder, made, data, Run.begin(tmp_path, "x", {}, Console(quiet=True)))
+    values = scored(made, data, network)
+    beside = autoencoder.baselines(data)["30 principal components"]
+    assert values["mse"] / beside["mse"] <= 1.005
+    found = PCA(30).fit(reconstructions.floats(data.train["image"]).reshape(len(data.train["image"]), -1))
+    ours = np.linalg.qr(network.decoder[0].weight.detach().numpy())[0]
+    cosines = np.linalg.svd(ours.T @ found.components_.T)[1]
+    assert np.degrees(np.arccos(min(1, cosines.min()))) <= 2
 
 
 def test_a_denoising_one_is_scored_on_noisy_pictures_beside_simpler_ways(trained):
