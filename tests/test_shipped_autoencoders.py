@@ -57,9 +57,12 @@ def pixels(png):
 
 def measured(server, pictures):
     """Errors and percentiles of pictures, as `codes` makes them again."""
-    said = ask(server, "encode", json={"images": [sent(one) for one in pictures]}).json()
-    assert said["model"] == "codes"
-    return np.array([[one["error"], one["percentile"]] for one in said["predictions"]])
+    found = []
+    for start in range(0, len(pictures), 25):
+        said = ask(server, "encode", json={"images": [sent(one) for one in pictures[start : start + 25]]}).json()
+        assert said["model"] == "codes"
+        found += [[one["error"], one["percentile"]] for one in said["predictions"]]
+    return np.array(found)
 
 
 def test_noisy_pngs_come_back_as_clean_pngs(server, digits):
@@ -80,9 +83,10 @@ def test_letters_and_random_pictures_are_more_unusual_than_digits(server, digits
     random = np.random.default_rng(0).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
     written = measured(server, digits)
     letters, noise = measured(server, [letter(one) for one in "AEHKMRWX"]), measured(server, random)
-    assert np.median(written[:, 1]) < 75
-    assert letters[:, 1].min() > 97
-    assert np.median(letters[:, 0]) > 3 * np.median(written[:, 0])
+    assert np.median(written[:, 1]) < 90
+    assert letters[:, 0].min() > np.median(written[:, 0])
+    assert np.median(letters[:, 1]) > 97
+    assert np.median(letters[:, 0]) > 2 * np.median(written[:, 0])
     assert noise[:, 0].min() > letters[:, 0].max()
     assert noise[:, 1].min() == 100
 
