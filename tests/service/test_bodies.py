@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from service import bodies
 from service.bodies import PICTURE, Body, parse_json
+from service.bodies import Pictures as Request
 from service.errors import BadRequest, InvalidInput, ServiceError, TooLarge, UnsupportedMedia
-from service.families.classifier import Request
 from service.samples import SEVEN, SEVEN_PNG
 from service.settings import Settings
 
