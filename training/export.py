@@ -24,6 +24,8 @@ from training.room import Export, Predict, TrainingError
 PARITY = 1e-4
 """Largest difference between ONNX and PyTorch that is let through: see `Golden.difference`."""
 GOLDEN_ROWS = 16
+MANY = 10_000
+"""Weights of a layer from which on their precision matters to the file's size."""
 RUN_ROWS = 250
 
 
@@ -40,6 +42,9 @@ class Exported:
 def export(wanted: Export, rows: Arrays, file: str = "model.onnx") -> Exported:
     """The graph of `wanted`, compared on `rows` (real ones, the first are recorded). Raises TrainingError on disparity."""
     module = wanted.module.cpu().eval().requires_grad_(False)  # or a loop in it would be exported with its gradients
+    if wanted.half:
+        for weights in (one for one in module.parameters() if one.numel() >= MANY):
+            weights.copy_(weights.half())
     graph = _onnx(module, wanted)
     predict = open_graph(graph)
     checked = {name: rows[name] for name in wanted.inputs}
@@ -110,9 +115,24 @@ def _onnx(module: torch.nn.Module, wanted: Export) -> bytes:
                 value.name = f"{value.name}_inside"  # the exporter names a value after its operator, such as mean
     graph = program.model_proto
     graph.producer_name, graph.producer_version, graph.doc_string = "modelyard", "", wanted.summary
+    _store_in_half(graph.graph)
     onnx.checker.check_model(graph, full_check=True)
     data: bytes = graph.SerializeToString(deterministic=True)
     return data
+
+
+def _store_in_half(graph: onnx.GraphProto) -> None:
+    """Many weights that lose nothing in half precision are stored so, and cast when the graph is opened."""
+    for tensor in graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < MANY:
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, which is not what it was
+            half = values.astype(np.float16)
+        if np.array_equal(half, values):
+            name = tensor.name
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}_half"))
+            graph.node.insert(0, onnx.helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
 
 
 @contextmanager

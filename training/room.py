@@ -102,6 +102,8 @@ class Export:
     """Of the training rows, as the network sees them: asked once, at the end."""
     rows: Arrays = field(default_factory=dict)
     """Rows that a further graph is compared on."""
+    half: bool = False
+    """Whether large layers' weights are rounded to half precision, so that the file is half as large."""
     served: Callable[[], Arrays] | None = None
     """Training rows as the graph will be asked, where they are not those of the split: batch norms settle on them, once."""
 

@@ -164,3 +164,16 @@ def test_a_difference_within_the_bound_is_let_through_and_stated():
         Export(Twofaced(5e-5), {"values": torch.zeros(2, 3)}, ("same",)), {"values": np.zeros((4, 3), np.float32)}
     )
     assert found.parity == pytest.approx(5e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("half", "most"), [(True, 0.55), (False, 1.1)])
+def test_large_weights_are_stored_in_half_where_that_is_wanted_and_answer_alike(half, most):
+    torch.manual_seed(0)
+    wide, narrow = torch.nn.Linear(64, 500), torch.nn.Linear(500, 2)
+    rows = {"x": np.random.default_rng(0).normal(size=(20, 64)).astype(np.float32)}
+    wanted = Export(torch.nn.Sequential(wide, narrow), {"x": torch.zeros(2, 64)}, ("y",), half=half)
+    exported = export.export(wanted, rows)
+    assert exported.parity < 1e-5
+    assert len(exported.graph) / (4 * (wide.weight.numel() + narrow.weight.numel())) < most
+    assert torch.equal(wide.weight, wide.weight.half().float()) == half
+    assert not torch.equal(narrow.weight, narrow.weight.half().float())

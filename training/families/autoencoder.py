@@ -267,7 +267,7 @@ def export(network: nn.Module, data: Data, config: Config) -> Export:
     if not isinstance(network, Unet):
         codes = torch.randn(CODES_COMPARED, cast(int, network.code_size), generator=torch.Generator().manual_seed(config.seed))
         made = Decoder(cast(Autoencoder, network))
-        decoder["decoder"] = Export(made, {"code": codes[:2]}, ("picture",), rows={"code": codes.numpy()})
+        decoder["decoder"] = Export(made, {"code": codes[:2]}, ("picture",), rows={"code": codes.numpy()}, half=True)
     return Export(
         module=Deployed(network),
         inputs=inputs,
@@ -275,6 +275,7 @@ def export(network: nn.Module, data: Data, config: Config) -> Export:
         summary=SUMMARIES[config.kind].format(source=data.source.name, size=network.code_size),
         limits={key: data.shape[key] for key in ("height", "width", "channels")},
         more=decoder,
+        half=True,
         statistics=lambda: {"error_percentiles": autoencoders.percentiles(network, data.train["image"][:LEARNT_FROM])},
         served=lambda: _served(network, data, config),
     )
