@@ -88,7 +88,7 @@ def test_no_tracked_file_names_a_machine():
 
 def test_tracked_files_are_small():
     for path in tracked():
-        assert path.stat().st_size <= 13 * 2**20, path  # the graph of `codes` is the largest
+        assert path.stat().st_size <= 8 * 2**20, path
 
 
 def test_constraints_are_plain_versions():
