@@ -1,4 +1,7 @@
-"""`python -m service`: settings -> app -> server. Says in one line what keeps it from starting."""
+"""`python -m service`: settings -> app -> server. Says in one line what keeps it from starting.
+
+`python -m service models …` are commands on the versions on disk instead.
+"""
 
 import sys
 
@@ -15,6 +18,12 @@ def main() -> int:
         first = error.errors()[0]
         name = f"MODELYARD_{'_'.join(str(part) for part in first['loc'])}".upper()
         return _fail(f"{name} is {first['input']!r}: {first['msg']}.")
+    if sys.argv[1:2] == ["models"]:
+        from service import commands
+
+        return commands.main(sys.argv[2:], settings)
+    if sys.argv[1:]:
+        return _fail(f"{sys.argv[1]!r} is no command; expected none, to serve, or 'models'.")
     try:
         import onnxruntime  # noqa: F401 - only to say below what to do where it is not there
     except ModuleNotFoundError:

@@ -33,10 +33,13 @@ from service.errors import (
     shown,
 )
 from service.family import rooms
+from service.follower import Follower
 from service.graph import choose_provider
+from service.http import answer
 from service.registry import Registry
-from service.routes import Routes, answer
+from service.routes import Routes
 from service.settings import Settings
+from service.tensor_routes import TensorRoutes
 
 WEB = Path(__file__).parent / "web"
 FIRST_LOOK_S = 30.0
@@ -52,20 +55,21 @@ def create_app(settings: Settings) -> FastAPI:
     """The service. Raises ProviderMissing where `settings.provider` cannot be had."""
     provider, reason = choose_provider(settings.provider)
     families = rooms()
-    registry = Registry(settings, families, provider)
+    registry = Registry(families)
+    follower = Follower(registry, settings, provider)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
-        following = create_task(registry.follow())
+        following = create_task(follower.follow())
         if settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
             await registry.first_look(FIRST_LOOK_S)
         yield
         following.cancel()
         with suppress(BaseException):
             await following
-        await registry.close()
+        await follower.close()
 
     app = FastAPI(
         title="Modelyard",
@@ -76,8 +80,9 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would come before any check
         lifespan=lifespan,
     )
-    app.state.registry = registry
+    app.state.registry, app.state.follower = registry, follower
     app.include_router(Routes(settings, registry, families, provider).router())
+    app.include_router(TensorRoutes(settings, registry, follower).router())
     _pages(app)
     for kind in (ServiceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _handler)

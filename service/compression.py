@@ -1,4 +1,7 @@
-"""Bodies that came compressed, unpacked within a limit. Knows gzip and deflate (zlib); knows nothing of what is in them."""
+"""Bodies that came compressed, unpacked within a limit, and answers packed.
+
+Knows gzip and deflate (zlib); knows nothing of what is in them.
+"""
 
 import zlib
 
@@ -6,6 +9,15 @@ from service.errors import BadRequest, TooLarge, UnsupportedMedia, shown
 
 WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's window bits by `Content-Encoding`: 31 expects gzip's header, 15 zlib's own."""
+
+WAYS = ("gzip", "deflate")
+"""In which an answer can be packed."""
+
+
+def packed(data: bytes, encoding: str) -> bytes:
+    """`data` in one of WAYS, quickly rather than small."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, WINDOWS[encoding])
+    return packer.compress(data) + packer.flush()
 
 
 def unpacked(data: bytes, encoding: str, most: int) -> bytes:

@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from service.bodies import Reader
+from service import tensors
+from service.bodies import Body, Reader
 from service.digit import Pixels
+from service.drift import Watched
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -95,8 +99,24 @@ class Lookup:
     """(assets, options) -> answer."""
 
 
+@dataclass(frozen=True)
+class Raw:
+    """What tensor requests may send instead of a graph's inputs: BYTES, an element a row, read and prepared as by a verb."""
+
+    name: str
+    verb: Verb
+    """Its reader reads an element, its `preprocess` makes an item of one row."""
+    body: Callable[[bytes], Body]
+    """An element as the body of a request to that verb."""
+
+    def read(self, element: bytes, settings: Settings) -> Any:
+        """An element as a raw input. Raises what is wrong with it."""
+        (found,) = self.verb.reader.read(self.body(element), self.verb.Request, settings)
+        return found
+
+
 class Room(Protocol):
-    """What a module in `service/families/` must have."""
+    """What a module in `service/families/` must have. It may also have `lookups`, `raw`, `watched` and `alike`."""
 
     verbs: tuple[Verb, ...]
     predict: Predict
@@ -111,6 +131,24 @@ def lookups(room: Room) -> tuple[Lookup, ...]:
     """A room's `lookups`, where it has any."""
     found: tuple[Lookup, ...] = getattr(room, "lookups", ())
     return found
+
+
+def raw(room: Room) -> Raw | None:
+    """What a room's models take instead of tensors, where they take anything."""
+    found: Raw | None = getattr(room, "raw", None)
+    return found
+
+
+def watched(room: Room, manifest: Manifest) -> tuple[Watched, ...]:
+    """The properties of a version's live requests that its manifest has training statistics of."""
+    found: Callable[[Manifest], tuple[Watched, ...]] = getattr(room, "watched", lambda _: ())
+    return found(manifest)
+
+
+def alike(room: Room, one: Arrays, other: Arrays) -> NDArray[np.bool_]:
+    """Which rows of two versions' answers say the same: as the room says, else those whose numbers are close."""
+    found: Callable[[Arrays, Arrays], NDArray[np.bool_]] = getattr(room, "alike", tensors.close)
+    return found(one, other)
 
 
 def rooms() -> dict[str, Room]:

@@ -214,3 +214,9 @@ def _plain(picture: Image.Image, preparation: Preparation) -> Pixels:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("L" if preparation.channels == 1 else "RGB")
     return np.array(picture).reshape(height, width, preparation.channels)
+
+
+def means(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The mean pixel of each picture, 0 to 255."""
+    found: NDArray[np.float64] = pictures.reshape(len(pictures), -1).mean(1)
+    return found

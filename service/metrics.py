@@ -31,8 +31,10 @@ IN_FLIGHT = Gauge("modelyard_in_flight", "Requests being answered", multiprocess
 QUEUE_SECONDS = Histogram("modelyard_queue_seconds", "Wait of one item for its batch", ["model"], buckets=_SECONDS)
 COMPUTE_SECONDS = Histogram("modelyard_compute_seconds", "Run of one batch", ["model"], buckets=_SECONDS)
 BATCH_ROWS = Histogram("modelyard_batch_rows", "Rows of one batch", ["model"], buckets=_ROWS)
-VERSION = Gauge("modelyard_model_version", "Newest version served; 0: none", ["model"], multiprocess_mode="min")
+VERSION = Gauge("modelyard_model_version", "Version that answers; 0: none", ["model"], multiprocess_mode="min")
 LOADS = Counter("modelyard_loads", "Versions loaded or refused", ["model", "outcome"])
+TRIALS_ENDED = Counter("modelyard_trials_ended", "Shadows and canaries that broke their budget", ["model", "kind"])
+DRIFT = Gauge("modelyard_drift", "Largest population stability index of live requests", ["model"], multiprocess_mode="max")
 PROVIDER = Gauge("modelyard_provider", "1 for the execution provider in use", ["provider"], multiprocess_mode="max")
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -8,6 +8,7 @@ Knows no HTTP; knows families only as a `Room`.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ import orjson
 from service import cost, metrics, tensors
 from service.batcher import Answered, Batcher, BatchLimits, Size
 from service.bodies import Body
-from service.family import Graphs, Predict, Room, Verb
+from service.drift import Drift
+from service.family import Graphs, Predict, Room, Verb, watched
 from service.golden import Arrays, Golden
 from service.graph import Graph, Provider
 from service.manifest import GOLDEN, Manifest
 from service.repository import BrokenVersion, Contents
 from service.settings import Settings
+from service.statistics import Statistics
 
 log = logging.getLogger("modelyard.model")
 Wait = Callable[["asyncio.Future[list[Answered[Arrays]]]"], Awaitable[list[Answered[Arrays]]]]
@@ -43,8 +46,9 @@ class Timing:
 class Model:
     """A version that passed every check. Use it inside `lease()`, so that it is not closed meanwhile."""
 
-    def __init__(self, manifest: Manifest, room: Room, graphs: Graphs, assets: object, curve: cost.Cost) -> None:
+    def __init__(self, manifest: Manifest, room: Room, graphs: Graphs, assets: object, curve: cost.Cost, drift: Drift) -> None:
         self.manifest, self.room, self.graphs, self.assets, self.cost = manifest, room, graphs, assets, curve
+        self.drift, self.statistics = drift, Statistics()
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
         self._max_batch = 1
@@ -97,6 +101,13 @@ class Model:
             max(one.batch_rows for one in answered),
         )
 
+    def compute(self, predict: Predict, item: Arrays) -> Arrays:
+        """The answer to one item here and now, past the batches of requests. Raises ModelFailed where it holds NaN."""
+        parts = [predict(self.graphs, chunk) for chunk in tensors.chunks(item, self._max_batch)]
+        for part in parts:
+            tensors.finite(part)
+        return tensors.join(parts)
+
     @contextmanager
     def lease(self) -> Iterator["Model"]:
         """Keep the version from being closed while a request uses it."""
@@ -122,14 +133,19 @@ class Model:
     def _run(self, predict: Predict, items: list[Arrays]) -> list[Arrays]:
         """One batch, in whatever thread the batcher chose."""
         counts = [tensors.rows(item) for item in items]
-        with metrics.COMPUTE_SECONDS.labels(self.name).time():
-            try:
-                outputs = predict(self.graphs, tensors.join(items))
-            except Exception:
-                log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
-                raise
+        inputs = tensors.join(items)
+        begun = time.perf_counter()
+        try:
+            outputs = predict(self.graphs, inputs)
+        except Exception:
+            log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
+            raise
+        seconds = time.perf_counter() - begun
+        metrics.COMPUTE_SECONDS.labels(self.name).observe(seconds)
         metrics.BATCH_ROWS.labels(self.name).observe(sum(counts))
+        self.statistics.ran(sum(counts), seconds)
         tensors.finite(outputs)
+        self.drift.observe(inputs, outputs)
         return tensors.split(outputs, counts)
 
     def _size(self, item: Arrays) -> Size:
@@ -168,7 +184,7 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
         assets = room.assets(manifest, contents.files, settings)
     except (ValueError, KeyError) as error:
         raise BrokenVersion(str(error)) from error
-    _replay(contents, partial(room.predict, graphs))
+    _replay(contents, partial(room.predict, graphs), Drift(watched(room, manifest), settings.drift_window_s))
     for verb in room.verbs:
         if verb.suits(manifest):
             _answer_example(verb, graphs, assets, settings)
@@ -179,7 +195,7 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
         _lengths(manifest),
         settings.max_padded,
     )
-    return Model(manifest, room, graphs, assets, curve)
+    return Model(manifest, room, graphs, assets, curve, Drift(watched(room, manifest), settings.drift_window_s))
 
 
 def _open(contents: Contents, name: str, provider: Provider) -> Graph:
@@ -191,12 +207,13 @@ def _open(contents: Contents, name: str, provider: Provider) -> Graph:
     return graph
 
 
-def _replay(contents: Contents, predict: Callable[[Arrays], Arrays]) -> None:
-    """Ask for the recorded rows again; BrokenVersion where an answer is not the recorded one."""
+def _replay(contents: Contents, predict: Callable[[Arrays], Arrays], drift: Drift) -> None:
+    """Ask for the recorded rows again; BrokenVersion where an answer is not the recorded one, or cannot be watched."""
     stated = contents.manifest.golden
     try:
         golden = Golden.unpack(contents.files[GOLDEN])
         difference = golden.difference(predict)
+        drift.observe(golden.inputs, golden.outputs)
     except Exception as error:
         raise BrokenVersion(f"{GOLDEN} cannot be replayed: {' '.join(str(error).split())[:200]}") from error
     if golden.rows != stated.rows:

@@ -31,6 +31,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
+PROTOCOL_ERRORS: dict[int | str, dict[str, Any]] = {
+    **{status: ERRORS[status] for status in (400, 404, 413, 503)},
+    501: {"model": Error, "description": "A part of the protocol that is not offered"},
+}
+
 
 def verb_response(verb: Verb) -> type[BaseModel]:
     """The answer's envelope: the model, its version, and one prediction for each input, in order."""

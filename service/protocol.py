@@ -1,8 +1,8 @@
 """The Open Inference Protocol, version 2: its JSON and bytes to arrays and back, and its metadata.
 
-Knows the wire and the manifest's tensor specifications; knows neither routes nor models. So far: tensors as JSON and as bytes,
-both ways and mixed, raw requests, classification. BYTES inputs, repository control and statistics have their place here and
-answer 501 until then.
+Tensors as JSON and as bytes, both ways and mixed, BYTES, raw requests, classification. What a model takes in place of its
+graph's inputs (texts, encoded pictures) is one more input of BYTES here; what its elements mean is the room's. Knows the wire and
+the manifest's tensor specifications; knows neither routes nor models.
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; the extensions are those of the Triton
 Inference Server, docs/protocol.
 """
@@ -16,26 +16,56 @@ import numpy as np
 import orjson
 
 from service import wire
-from service.errors import InvalidTensor, NotImplementedHere, TooLarge, shown
+from service.errors import InvalidTensor, TooLarge, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest, TensorSpec
 from service.settings import Settings
 from service.tensors import DATATYPES, DTYPES
 
 PLATFORM = "onnxruntime_onnx"
-EXTENSIONS = ("binary_tensor_data", "classification")
+EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics")
 LENGTH_HEADER = "inference-header-content-length"
 
 
-def model_metadata(manifest: Manifest, versions: list[int]) -> dict[str, Any]:
-    """`GET /v2/models/{name}`."""
+def model_metadata(manifest: Manifest, versions: list[int], raw: str | None) -> dict[str, Any]:
+    """`GET /v2/models/{name}`. `raw` names the input of BYTES that stands for all others, where there is one."""
+    more = [_tensor_metadata(raw_spec(raw))] if raw else []
     return {
         "name": manifest.name,
         "versions": [str(version) for version in versions],
         "platform": PLATFORM,
-        "inputs": [_tensor_metadata(spec) for spec in manifest.graph.inputs],
+        "inputs": [_tensor_metadata(spec) for spec in manifest.graph.inputs] + more,
         "outputs": [_tensor_metadata(spec) for spec in manifest.graph.outputs],
     }
+
+
+def model_config(manifest: Manifest, settings: Settings, raw: str | None) -> dict[str, Any]:
+    """`GET /v2/models/{name}/config`, as Triton's ModelConfig. Every input is optional where there are two ways."""
+    inputs = [*manifest.graph.inputs, *([raw_spec(raw)] if raw else [])]
+    return {
+        "name": manifest.name,
+        "platform": PLATFORM,
+        "backend": "onnxruntime",
+        "version_policy": {"latest": {"num_versions": settings.versions}},
+        "max_batch_size": settings.max_rows,
+        "input": [{**_tensor_config(spec), "optional": raw is not None} for spec in inputs],
+        "output": [_tensor_config(spec) for spec in manifest.graph.outputs],
+        "dynamic_batching": {"max_queue_delay_microseconds": 0},
+        "instance_group": [{"name": manifest.name, "kind": "KIND_CPU", "count": settings.slots}],
+        "default_model_filename": manifest.graph.file,
+        "response_cache": {"enable": False},
+        "model_transaction_policy": {"decoupled": False},
+    }
+
+
+def _tensor_config(spec: TensorSpec) -> dict[str, Any]:
+    kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
+    return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": _tensor_metadata(spec)["shape"][1:]}
+
+
+def raw_spec(name: str) -> TensorSpec:
+    """The input of BYTES, an element a row, that stands for all others."""
+    return TensorSpec(name=name, datatype="BYTES", shape=("batch", 1))
 
 
 def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
@@ -62,21 +92,30 @@ class Inference:
     identity: str | None = None
 
 
-def read_request(
-    body: bytes, stated: str | None, graph: GraphSpec, settings: Settings, parse: Callable[[bytes | memoryview], object]
-) -> Inference:
-    """An inference request from a body, whose JSON is as long as the header `stated`, or all of it where there is none.
+@dataclass(frozen=True)
+class Sent:
+    """A body, how long its JSON is as the header states it (all of it where there is none), and its media type."""
 
-    Raises InvalidTensor, TooLarge, NotImplementedHere and what `parse` raises. Whether the inputs are those that the graph
-    takes is checked by `tensors.check`; keys we do not know are ignored, as the protocol wants.
+    data: bytes
+    stated: str | None = None
+    media: str = ""
+
+
+def read_request(
+    body: Sent, graph: GraphSpec, raw: str | None, settings: Settings, parse: Callable[[bytes | memoryview], object]
+) -> Inference:
+    """An inference request from a body.
+
+    Raises InvalidTensor, TooLarge and what `parse` raises. Whether the inputs are those that the graph takes is checked by
+    `tensors.check`; keys we do not know are ignored, as the protocol wants.
     """
-    written, rest = (body, memoryview(b"")) if stated is None else wire.divided(body, stated)
-    if stated is not None and not written:
-        return _raw(rest, graph, settings)
+    written, rest = (body.data, memoryview(b"")) if body.stated is None else wire.divided(body.data, body.stated)
+    if body.stated is not None and not written:
+        return _raw(rest, graph, raw if body.media.startswith(("image/", "text/")) else None, settings)
     document = parse(written)
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise InvalidTensor("Field 'inputs' is missing; expected a list of tensors.")
-    specs = {spec.name: spec for spec in graph.inputs}
+    specs = {spec.name: spec for spec in (*graph.inputs, *([raw_spec(raw)] if raw else []))}
     arrays: Arrays = {}
     for index, tensor in enumerate(document["inputs"]):
         name = tensor.get("name") if isinstance(tensor, dict) else None
@@ -90,8 +129,13 @@ def read_request(
     return Inference(arrays, _wanted(document, graph), _id(document))
 
 
-def _raw(data: memoryview, graph: GraphSpec, settings: Settings) -> Inference:
-    """A body that is nothing but one row of the only input; all outputs come back as bytes."""
+def _raw(data: memoryview, graph: GraphSpec, raw: str | None, settings: Settings) -> Inference:
+    """A body that is nothing but one row of the only input, or of `raw`; all outputs come back as bytes."""
+    outputs = tuple(Wanted(output.name, binary=True) for output in graph.outputs)
+    if raw:
+        element = np.empty((1, 1), np.object_)
+        element[0, 0] = bytes(data)
+        return Inference({raw: element}, outputs)
     free = [axis for axis, size in enumerate(graph.inputs[0].row_shape) if isinstance(size, str)]
     if len(graph.inputs) != 1 or len(free) > 1:
         raise InvalidTensor("A body without JSON is for a model with one input and at most one free axis; this one has more.")
@@ -101,7 +145,7 @@ def _raw(data: memoryview, graph: GraphSpec, settings: Settings) -> Inference:
         fixed = math.prod(shape) * DTYPES[spec.datatype].itemsize
         shape[1 + free[0]] = len(data) // fixed
     array = wire.unpack(data, spec.datatype, _shape(shape, spec.name, settings), spec.name)
-    return Inference({spec.name: array}, tuple(Wanted(output.name, binary=True) for output in graph.outputs))
+    return Inference({spec.name: array}, outputs)
 
 
 def _array(tensor: dict[str, Any], spec: TensorSpec, rest: memoryview, settings: Settings) -> tuple[Array, memoryview]:
@@ -109,8 +153,6 @@ def _array(tensor: dict[str, Any], spec: TensorSpec, rest: memoryview, settings:
     if tensor.get("datatype") != spec.datatype:
         raise InvalidTensor(f"Input '{spec.name}' has datatype {shown(tensor.get('datatype'))}; expected {spec.datatype}.")
     shape = _shape(tensor.get("shape"), spec.name, settings)
-    if spec.datatype == "BYTES":
-        raise NotImplementedHere("BYTES tensors are not offered yet.")
     size = _parameters(tensor).get("binary_data_size")
     if size is None:
         values = _values(tensor.get("data"), spec, settings)
@@ -152,6 +194,8 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     """`data`, nested or flat, as an array of the input's dtype, with no value changed on the way."""
     if not isinstance(data, list):
         raise InvalidTensor(f"Input '{spec.name}' has data {shown(data)}; expected a list.")
+    if spec.datatype == "BYTES":
+        return _strings(data, spec.name)
     try:
         values = np.asarray(data)
     except ValueError:
@@ -170,6 +214,17 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     if not exact:
         raise InvalidTensor(f"Input '{spec.name}' holds values that do not fit {spec.datatype}.")
     return converted
+
+
+def _strings(data: list[Any], name: str) -> Array:
+    """Strings, in lists or in one, as their UTF-8."""
+    flat: list[Any] = [one for part in data for one in (part if isinstance(part, list) else [part])]
+    for index, one in enumerate(flat):
+        if not isinstance(one, str):
+            raise InvalidTensor(f"Input '{name}' has {shown(one)} at {index}; expected a string.")
+    found = np.empty(len(flat), np.object_)
+    found[:] = [one.encode() for one in flat]  # the parser let no lone surrogate in
+    return found
 
 
 def _wanted(document: dict[str, Any], graph: GraphSpec) -> tuple[Wanted, ...]:

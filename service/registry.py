@@ -1,68 +1,112 @@
-"""What is served now, and how that follows the repository. Knows versions and models; knows no HTTP and no family.
+"""What is served now: versions by model, which of them answers, which is tried, why others are not served.
 
-One task looks at the repository, loads what is new in a thread, swaps it in between two turns of the event loop and drains
-what it replaces. A version that cannot be served is refused with a reason and tried again later or when it changes; the
-versions served before stay.
+A table in memory that requests read and `follower` writes, on the event loop's thread alone. Knows versions and models; knows
+no HTTP, no family by name, and nothing of the disk.
 """
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
-from service import metrics, model, repository
-from service.errors import InvalidInput, Unavailable, UnknownModel, UnknownVersion, shown
+from service.errors import InvalidInput, ServiceError, Unavailable, UnknownModel, UnknownVersion, shown
 from service.family import Room, Verb
-from service.graph import Provider
 from service.manifest import VERSION
 from service.model import Model
-from service.repository import BrokenVersion, Found
-from service.settings import Settings
+from service.policy import Policy
+from service.repository import Found
+from service.trial import Trial
 
 log = logging.getLogger("modelyard.registry")
+State = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A version that is on disk and not served."""
+    """A version that is on disk and failed its checks."""
 
     found: Found
     reason: str
     when: float
 
 
+@dataclass
+class Entry:
+    """What is known of one model."""
+
+    policy: Policy = field(default_factory=Policy)
+    trouble: str = ""
+    """Why its policy cannot be followed."""
+    found: dict[int, Found] = field(default_factory=dict)
+    """On disk."""
+    served: dict[int, tuple[Found, Model]] = field(default_factory=dict)
+    refused: dict[int, Refused] = field(default_factory=dict)
+    loading: set[int] = field(default_factory=set)
+    trial: Trial | None = None
+    answering: int | None = None
+    """The version that answers where a request names none."""
+
+    def newest_first(self) -> list[Model]:
+        """Those that are served."""
+        return [model for _, (_, model) in sorted(self.served.items(), reverse=True)]
+
+    def silence(self, name: str) -> str:
+        """Why no version answers."""
+        if self.trouble:
+            return f"Model '{name}' is not served: {self.trouble}."
+        if self.policy.unloaded:
+            return f"Model '{name}' is unloaded."
+        if self.loading:
+            return f"Model '{name}' is being loaded."
+        wanted = self.policy.pinned
+        for version, refused in sorted(self.refused.items(), reverse=True):
+            if wanted in (None, version):
+                return f"No version of '{name}' is served: {version} was refused because {refused.reason}."[:500]
+        return f"Version {wanted} of '{name}' is pinned and not there; there are {sorted(self.found, reverse=True)[:20]}."
+
+    def states(self) -> dict[int, tuple[State, str]]:
+        """Every version that is served or on disk: its state, and why it is not served."""
+        told: dict[int, tuple[State, str]] = {}
+        for version in sorted({*self.found, *self.served, *self.refused}, reverse=True):
+            refused = self.refused.get(version)
+            if version in self.served:
+                told[version] = ("READY", f"a newer file was refused: {refused.reason}" if refused else "")
+            elif version in self.loading:
+                told[version] = ("LOADING", "")
+            else:
+                told[version] = ("UNAVAILABLE", refused.reason if refused else self._idle())
+        return told
+
+    def _idle(self) -> str:
+        if self.trouble:
+            return self.trouble
+        if self.policy.unloaded:
+            return "unloaded"
+        if self.policy.named:
+            return f"not among the versions named by the policy, {list(self.policy.named)}"
+        return f"older than the newest versions that are served, {sorted(self.served, reverse=True)[:20]}"
+
+
 class Registry:
     """The served versions by name and number."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        rooms: Mapping[str, Room],
-        provider: Provider,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._settings, self._rooms, self._provider, self._clock = settings, rooms, provider, clock
-        self._served: dict[str, dict[int, tuple[Found, Model]]] = {}
-        self._refused: dict[tuple[str, int], Refused] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._first_look = asyncio.Event()
+    def __init__(self, rooms: Mapping[str, Room]) -> None:
+        self.rooms = rooms
+        self.entries: dict[str, Entry] = {}
         self.draining = False
-        self._trouble = ""
+        self._first_look = asyncio.Event()
 
     # asked by requests
 
     def models(self) -> dict[str, list[Model]]:
         """Served versions by name, newest first."""
-        return {
-            name: [served for _, (_, served) in sorted(versions.items(), reverse=True)]
-            for name, versions in sorted(self._served.items())
-        }
+        return {name: found for name, entry in sorted(self.entries.items()) if (found := entry.newest_first())}
 
     def refused(self) -> list[Refused]:
-        """Versions on disk that are not served, and why."""
-        return [refused for _, refused in sorted(self._refused.items())]
+        """Versions on disk that failed their checks, and why."""
+        return [one for _, entry in sorted(self.entries.items()) for _, one in sorted(entry.refused.items())]
 
     def not_ready(self) -> str | None:
         """Why this process should get no requests now; None when it should."""
@@ -73,28 +117,35 @@ class Registry:
         return next((m.dead for versions in self.models().values() for m in versions if m.dead), None)
 
     def get(self, name: str, version: str | None = None) -> Model:
-        """The newest served version of `name`, or the one asked for. Raises Unknown… or Unavailable."""
-        versions = self._served.get(name)
-        if not versions:
-            raise self._missing(name)
+        """The version of `name` that answers, or the one asked for. Raises Unknown…, InvalidInput or Unavailable."""
+        entry = self.entries.get(name)
+        if entry is None:
+            raise self._unknown(name)
         if version is None:
-            return versions[max(versions)][1]
+            if entry.answering is None:
+                raise Unavailable(entry.silence(name))
+            return entry.served[entry.answering][1]
         if not VERSION.fullmatch(version):
             raise InvalidInput(f"Parameter 'version' is {shown(version)}; expected a whole number from 1.")
-        if int(version) not in versions:
-            raise UnknownVersion(
-                f"Version {int(version)} of '{name}' is not served; served are {sorted(versions, reverse=True)}."
-            )
-        return versions[int(version)][1]
+        if int(version) not in entry.served:
+            raise self._not_served(name, entry, int(version))
+        return entry.served[int(version)][1]
+
+    def trial(self, model: Model, version: str | None) -> Trial | None:
+        """What is tried beside `model`, where a request did not name its version."""
+        entry = self.entries.get(model.name)
+        trial = entry.trial if entry and version is None else None
+        return trial if trial and trial.answering is model else None
 
     def chosen(self, family: str, name: str | None, version: str | None, verb: Verb | None = None) -> Model:
         """The model that a typed request names, or the one that answers its family's verbs. Raises where it cannot answer."""
-        model = self.answering(family, verb) if name is None else self.get(name, version)
-        if model.room is not self._rooms[family]:
-            raise InvalidInput(f"Model {shown(name)} is of the family '{model.manifest.family}'; expected '{family}'.")
-        found = self.get(model.name, version)
+        found = self.answering(family, verb) if name is None else self.get(name, version)
+        if found.room is not self.rooms[family]:
+            raise InvalidInput(f"Model {shown(name)} is of the family '{found.manifest.family}'; expected '{family}'.")
+        if name is None and version is not None:
+            found = self.get(found.name, version)
         if verb and not verb.suits(found.manifest):
-            able = [one.name for one in self._newest(family) if verb.suits(one.manifest)]
+            able = [one.name for one in self._of(family) if verb.suits(one.manifest)]
             raise InvalidInput(
                 f"Model '{found.name}' (version {found.version}) does not answer '/v1/{verb.name}'; expected one of {able}."
             )
@@ -102,12 +153,12 @@ class Registry:
 
     def answering(self, family: str, verb: Verb | None = None) -> Model:
         """The model that answers a family's verbs, or `verb`, where a request names none. Raises unless it is just one."""
-        newest = self._newest(family)
-        candidates = [one for one in newest if verb is None or verb.suits(one.manifest)]
+        all_of_them = self._of(family)
+        candidates = [one for one in all_of_them if verb is None or verb.suits(one.manifest)]
         if not candidates:
             if not self.looked:
                 raise Unavailable("The service is loading its models.")
-            does = f" that answers '/v1/{verb.name}'" if verb and newest else ""
+            does = f" that answers '/v1/{verb.name}'" if verb and all_of_them else ""
             raise UnknownModel(f"No model of the family '{family}'{does} is served.")
         candidates = [one for one in candidates if verb and verb.prefers(one.manifest)] or candidates
         chosen = [m for m in candidates if m.manifest.default] if len(candidates) > 1 else candidates
@@ -115,119 +166,41 @@ class Registry:
             return chosen[0]
         raise InvalidInput(f"Parameter 'model' is missing; expected one of {[m.name for m in candidates]}.")
 
-    def _newest(self, family: str) -> list[Model]:
-        """The newest version of each of a family's models."""
-        return [versions[0] for versions in self.models().values() if versions[0].room is self._rooms[family]]
+    def _of(self, family: str) -> list[Model]:
+        """The version that answers of each of a family's models."""
+        return [
+            found
+            for _, entry in sorted(self.entries.items())
+            if entry.answering and (found := entry.served[entry.answering][1]).room is self.rooms[family]
+        ]
 
-    def _missing(self, name: str) -> Exception:
+    def _unknown(self, name: str) -> ServiceError:
         if not self.looked:
             return Unavailable("The service is loading its models.")
-        for (refused_name, version), refused in sorted(self._refused.items(), reverse=True):
-            if refused_name == name:
-                return Unavailable(f"No version of '{name}' is served: {version} was refused because {refused.reason}."[:500])
-        return UnknownModel(f"Model {shown(name)} is not served; served are {sorted(self._served)[:20]}.")
+        return UnknownModel(f"Model {shown(name)} is not served; served are {list(self.models())[:20]}.")
 
-    # the repository
+    @staticmethod
+    def _not_served(name: str, entry: Entry, version: int) -> ServiceError:
+        if version in entry.loading:
+            return Unavailable(f"Version {version} of '{name}' is being loaded.")
+        state = entry.states().get(version)
+        reason = f" ({state[1]})" if state and state[1] else ""
+        return UnknownVersion(
+            f"Version {version} of '{name}' is not served{reason}; served are {sorted(entry.served, reverse=True)[:20]}."[:600]
+        )
+
+    # told by the follower
 
     @property
     def looked(self) -> bool:
         """Whether the repository was looked at, so that what is there is served."""
         return self._first_look.is_set()
 
+    def has_looked(self) -> None:
+        """The repository was looked at."""
+        self._first_look.set()
+
     async def first_look(self, limit_s: float) -> None:
         """Wait until `looked`, `limit_s` seconds at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._first_look.wait(), limit_s)
-
-    async def follow(self) -> None:
-        """Look at the repository, again and again, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception:  # the edge of the task: logged, and the next look may succeed
-                log.exception("a look at the repository failed")
-            await asyncio.sleep(self._settings.reload_s)
-
-    async def look(self) -> None:
-        """One look: load what is new, drop what is gone."""
-        try:
-            found = await asyncio.to_thread(repository.scan, self._settings.models_dir)
-        except OSError as error:
-            self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
-            self._first_look.set()
-            return
-        self._say("")
-        on_disk: dict[str, list[Found]] = {}
-        for one in reversed(found):
-            on_disk.setdefault(one.name, []).append(one)
-        for key in set(self._refused) - {(one.name, one.version) for one in found}:
-            del self._refused[key]
-        for name in sorted({*on_disk, *self._served}):
-            await self._settle(name, on_disk.get(name, []))
-        self._first_look.set()
-
-    def _say(self, trouble: str) -> None:
-        """Log a repository that cannot be read once, not at every look."""
-        if trouble and trouble != self._trouble:
-            log.error(trouble)
-        self._trouble = trouble
-
-    async def _settle(self, name: str, newest_first: list[Found]) -> None:
-        """Serve the newest good versions of one model, no more than wanted; drop the others."""
-        keep: set[int] = set()
-        for found in newest_first:
-            if len(keep) < self._settings.versions and await self._serve(found):
-                keep.add(found.version)
-        for version in set(self._served.get(name, {})) - keep:
-            self._drop(name, version)
-        if name in self._served and not self._served[name]:
-            del self._served[name]
-
-    async def _serve(self, found: Found) -> bool:
-        """Whether a version is served now, loading it where it is new or changed."""
-        served = self._served.get(found.name, {}).get(found.version)
-        if served and served[0] == found:
-            return True
-        refused = self._refused.get((found.name, found.version))
-        if refused and refused.found == found and self._clock() - refused.when < self._settings.retry_s:
-            return served is not None
-        fields = {"model": found.name, "version": found.version}
-        try:
-            loaded = await asyncio.to_thread(self._load, found)
-            await loaded.start(self._settings)
-        except BrokenVersion as error:
-            if not refused or refused.reason != str(error):
-                log.error("version refused: %s", error, extra={"fields": fields})  # noqa: TRY400 - the reason is the whole story
-            self._refused[found.name, found.version] = Refused(found, str(error), self._clock())
-            metrics.LOADS.labels(found.name, "refused").inc()
-            return served is not None
-        self._refused.pop((found.name, found.version), None)
-        self._served.setdefault(found.name, {})[found.version] = (found, loaded)
-        if served:
-            self._close(served[1])
-        metrics.LOADS.labels(found.name, "served").inc()
-        metrics.VERSION.labels(found.name).set(max(self._served[found.name]))
-        log.info("version served", extra={"fields": fields})
-        return True
-
-    def _load(self, found: Found) -> Model:
-        return model.load(repository.read(found), self._rooms, self._provider, self._settings)
-
-    def _drop(self, name: str, version: int) -> None:
-        _, dropped = self._served[name].pop(version)
-        self._close(dropped)
-        log.info("version no longer served", extra={"fields": {"model": name, "version": version}})
-        metrics.VERSION.labels(name).set(max(self._served[name], default=0))
-
-    def _close(self, old: Model) -> None:
-        task = asyncio.create_task(old.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    async def close(self) -> None:
-        """Drain every version."""
-        self.draining = True
-        for name, versions in list(self._served.items()):
-            for version in list(versions):
-                self._drop(name, version)
-        await asyncio.gather(*self._closing)

@@ -1,94 +1,73 @@
-"""The HTTP table: path -> one call. Knows FastAPI, the registry and the verbs; computes nothing itself.
+"""The HTTP table of typed verbs and operations: path -> one call. Knows FastAPI, the registry and the verbs; computes nothing.
 
-Bodies are read as bytes and parsed by `bodies` and `protocol`, not by FastAPI: no pydantic over large arrays, and one error
-form. What FastAPI would have documented is written beside each route from the same pydantic classes.
+Bodies are read as bytes and parsed by `bodies`, not by FastAPI: no pydantic over large arrays, and one error form. What FastAPI
+would have documented is written beside each route from the same pydantic classes.
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, Path, Request, Response
-from starlette.requests import ClientDisconnect
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import __version__, bodies, compression, images, metrics, openapi, protocol, tensors
+from service import bodies, http, images, lineage, metrics, openapi, tensors
+from service.answering import Answered, answering
 from service.bodies import Body
 from service.digit import Pixels
-from service.errors import (
-    DeadlineExceeded,
-    RequestTimeout,
-    TooLarge,
-    Unavailable,
-)
-from service.family import Item, Lookup, Room, Verb, lookups
+from service.errors import InvalidInput, Unavailable, UnknownVersion, shown
+from service.family import Item, Lookup, Options, Predict, Room, Verb, lookups
 from service.golden import Arrays
-from service.model import Model, Timing
-from service.registry import Registry
+from service.http import SHORT_WORK, answer
+from service.manifest import VERSION, Manifest
+from service.model import Model
+from service.registry import Entry, Registry
 from service.settings import Settings
 
-Result = TypeVar("Result")
-SHORT_WORK = 64 * 1024
-"""Bytes to touch (a body's, a picture's pixels) that the event loop may see to itself."""
-WATCH_AFTER_S = 0.05
-"""A request that waits longer than this is watched for a client that leaves."""
-
 Name = Annotated[str, Path(max_length=200, examples=["digits"])]
-Version = Annotated[str, Path(max_length=200, examples=["1"])]
+Version = Annotated[str | None, Query(max_length=20, examples=["1"], description="the one that answers where none is given")]
+Against = Annotated[str | None, Query(max_length=20, examples=["1"], description="another version, to be compared with")]
 
 
-def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
-    """`content` as JSON with the content type that the protocol's clients compare letter by letter."""
-    data = content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(data, status, headers, media_type="application/json")
+@dataclass
+class Typed:
+    """A typed request that came in; each version prepares it with its own assets."""
 
+    verb: Verb
+    body: Body
+    settings: Settings
+    long: bool = False
+    """Whether preparing it was long."""
 
-async def read_body(request: Request, settings: Settings) -> bytes:
-    """The whole body, unpacked, within its limits. Raises TooLarge, RequestTimeout, UnsupportedMedia, BadRequest."""
-    headers = request.headers
-    too_large = TooLarge(f"The body is larger than {settings.max_body_bytes} bytes.")
-    stated = headers.get("content-length", "")
-    if stated.isdecimal() and (len(stated) > 18 or int(stated) > settings.max_body_bytes):
-        raise too_large
-    data = bytearray()
-    try:
-        async with asyncio.timeout(settings.body_timeout_s):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > settings.max_body_bytes:
-                    raise too_large
-    except TimeoutError:
-        raise RequestTimeout(f"The body took longer than {settings.body_timeout_s:g} s to arrive.") from None
-    encoding = headers.get("content-encoding", "identity").lower()
-    if encoding == "identity":
-        return bytes(data)
-    return await asyncio.to_thread(compression.unpacked, bytes(data), encoding, settings.max_body_bytes)
+    def predict(self, model: Model) -> Predict:  # noqa: ARG002 - every version of a model has the same verbs
+        """What the verb runs."""
+        return self.verb.predict
 
+    def prepare(self, model: Model) -> list[Item]:
+        """The body's inputs, prepared."""
+        inputs = self._read(model)
+        self._work(inputs)  # refuses what is too large before any of it is decoded
+        return self._preprocess(inputs, model)
 
-async def patiently(future: "asyncio.Future[Result]", request: Request, deadline_s: float) -> Result:
-    """`future`'s result; it is cancelled when the deadline passes (DeadlineExceeded) or the client leaves."""
-    gone: asyncio.Task[None] | None = None
-    try:
-        await asyncio.wait({future}, timeout=min(WATCH_AFTER_S, deadline_s))
-        if not future.done():
-            gone = asyncio.create_task(_gone(request))
-            waits: set[asyncio.Future[Any]] = {future, gone}
-            await asyncio.wait(waits, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-        if future.done():
-            return future.result()
-        if gone and gone.done():
-            raise ClientDisconnect
-        raise DeadlineExceeded(f"No answer within {deadline_s:g} s.")
-    finally:
-        future.cancel()
-        if gone:
-            gone.cancel()
+    async def decode(self, model: Model) -> list[Item]:
+        """`prepare`, in a thread where it is long."""
+        self.long = len(self.body.data) > SHORT_WORK
+        if self.long:
+            return await asyncio.to_thread(self.prepare, model)
+        inputs = self._read(model)
+        self.long = self._work(inputs) > SHORT_WORK
+        return await http.at_leisure(self._preprocess, inputs, model, long=self.long)
 
+    def _read(self, model: Model) -> list[Any]:
+        if not self.verb.suits(model.manifest):
+            raise InvalidInput(f"Model '{model.name}' (version {model.version}) does not answer '/v1/{self.verb.name}'.")
+        return self.verb.reader.read(self.body, self.verb.Request, self.settings)
 
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    def _work(self, inputs: list[Any]) -> int:
+        return sum(self.verb.reader.work(one, self.settings) for one in inputs)
+
+    def _preprocess(self, inputs: list[Any], model: Model) -> list[Item]:
+        return [self.verb.preprocess(one, model.assets) for one in inputs]
 
 
 class Routes:
@@ -98,10 +77,10 @@ class Routes:
         self._settings, self._registry, self._rooms, self._provider = settings, registry, rooms, provider
 
     def router(self) -> APIRouter:
-        """All routes but the page's."""
+        """All routes but the page's and the protocol's."""
         router = APIRouter(redirect_slashes=False)
         self._operations(router)
-        self._tensors(router)
+        self._models(router)
         for family, room in self._rooms.items():
             for verb in room.verbs:
                 self._verb(router, family, verb)
@@ -130,23 +109,18 @@ class Routes:
 
     async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
         options = bodies.validated(verb.Options, dict(request.query_params)) if request.url.query else verb.Options()
-        body = Body.of(await read_body(request, self._settings), request.headers.get("content-type", "").encode("latin-1"))
-        with self._registry.chosen(family, options.model, options.version, verb).lease() as model:
-            begun = time.perf_counter()
-            items, long = await self._items(verb, body, model)
-            decode_s = time.perf_counter() - begun
-            rows, timing = await model.predict([item.arrays for item in items], verb.predict, self._wait(request))
-            headers = {"Server-Timing": _server_timing(decode_s, timing)}
+        data = await http.read_body(request, self._settings)
+        asked = Typed(verb, Body.of(data, request.headers.get("content-type", "").encode("latin-1")), self._settings)
+        model = self._registry.chosen(family, options.model, options.version, verb)
+        trial = self._registry.trial(model, options.version)
+        async with answering(asked, model, trial, http.waits(request, self._settings)) as done:
+            headers = http.server_timing(done.decode_s, done.timing)
+            name, version = done.model.name, done.model.version
             if verb.draw and bodies.wants(bodies.PNG, request.headers.getlist("accept")):
-                picture = (
-                    await asyncio.to_thread(self._drawn, verb.draw, model, rows)
-                    if long
-                    else self._drawn(verb.draw, model, rows)
-                )
-                return Response(picture, headers={**headers, "X-Model": f"{model.name}:{model.version}"}, media_type=bodies.PNG)
-            told = (verb, model, options, rows, items)
-            predictions = await asyncio.to_thread(self._said, *told) if long else self._said(*told)
-        return answer({"model": model.name, "version": model.version, "predictions": predictions}, headers)
+                picture = await http.at_leisure(_drawn, verb.draw, done, long=asked.long)
+                return Response(picture, headers={**headers, "X-Model": f"{name}:{version}"}, media_type=bodies.PNG)
+            predictions = await http.at_leisure(_said, verb, done, options, long=asked.long)
+        return answer({"model": name, "version": version, "predictions": predictions}, headers)
 
     def _lookup(self, router: APIRouter, family: str, lookup: Lookup) -> None:
         async def handler(request: Request) -> Response:
@@ -167,52 +141,17 @@ class Routes:
             openapi_extra={"parameters": openapi.query(lookup.Options)},
         )
 
-    async def _items(self, verb: Verb, body: Body, model: Model) -> tuple[list[Item], bool]:
-        """The body's inputs, prepared, and whether that was long; in a thread when it is."""
-        if len(body.data) > SHORT_WORK:
-            return await asyncio.to_thread(self._prepare, verb, body, model), True
-        inputs = verb.reader.read(body, verb.Request, self._settings)
-        if sum(verb.reader.work(one, self._settings) for one in inputs) > SHORT_WORK:
-            return await asyncio.to_thread(self._preprocess, verb, inputs, model), True
-        return self._preprocess(verb, inputs, model), False
+    # models
 
-    @staticmethod
-    def _said(verb: Verb, model: Model, options: Any, rows: list[Arrays], items: list[Item]) -> list[dict[str, Any]]:
-        """The answers as predictions, one for each row."""
-        return [
-            verb.postprocess(row, item.about, model.assets, options)
-            for answered, item in zip(rows, items, strict=True)
-            for row in tensors.singles(answered)
-        ]
-
-    @staticmethod
-    def _drawn(draw: Callable[[Arrays, Any], Pixels], model: Model, rows: list[Arrays]) -> bytes:
-        """The answers' pictures as one PNG."""
-        return images.to_png(images.grid([draw(row, model.assets) for answered in rows for row in tensors.singles(answered)]))
-
-    def _prepare(self, verb: Verb, body: Body, model: Model) -> list[Item]:
-        inputs = verb.reader.read(body, verb.Request, self._settings)
-        for one in inputs:
-            verb.reader.work(one, self._settings)  # refuses what is too large before any of it is decoded
-        return self._preprocess(verb, inputs, model)
-
-    @staticmethod
-    def _preprocess(verb: Verb, inputs: list[Any], model: Model) -> list[Item]:
-        return [verb.preprocess(one, model.assets) for one in inputs]
-
-    def _wait(self, request: Request) -> Callable[["asyncio.Future[Result]"], Awaitable[Result]]:
-        return lambda future: patiently(future, request, self._settings.deadline_s)
-
-    # operations
-
-    def _operations(self, router: APIRouter) -> None:
+    def _models(self, router: APIRouter) -> None:
         registry = self._registry
+        errors: dict[int | str, dict[str, Any]] = {status: openapi.ERRORS[status] for status in (404, 422, 503)}
 
         @router.get("/v1/models", tags=["models"], summary="What is served")
         async def models() -> Response:
             return answer(
                 {
-                    "models": [_card(versions) for versions in registry.models().values()],
+                    "models": [_card(registry.get(name), entry) for name, entry in _answering(registry)],
                     "refused": [
                         {"name": one.found.name, "version": one.found.version, "reason": one.reason}
                         for one in registry.refused()
@@ -220,20 +159,35 @@ class Routes:
                 }
             )
 
-        @router.get(
-            "/v1/models/{name}", tags=["models"], summary="Where a model comes from", responses={404: openapi.ERRORS[404]}
-        )
-        async def model(name: Name) -> Response:
-            newest = registry.get(name)
-            versions = registry.models()[newest.name]
+        @router.get("/v1/models/{name}", tags=["models"], summary="Where a model comes from", responses=errors)
+        async def model(name: Name, version: Version = None, against: Against = None) -> Response:
+            found = registry.get(name, version)
+            entry = registry.entries[found.name]
+            other = None if against is None else await asyncio.to_thread(_manifest, entry, found.name, against)
+            states = entry.states().items()
             return answer(
                 {
-                    **_card(versions),
+                    **_card(found, entry),
                     "provider": self._provider,
-                    "manifest": newest.manifest.public(),
-                    "cost": newest.cost.public(),
+                    "states": [{"version": number, "state": state, "reason": reason} for number, (state, reason) in states],
+                    "policy": entry.policy.model_dump(),
+                    "trial": entry.trial.public() if entry.trial else None,
+                    "lineage": lineage.lineage(found.manifest),
+                    "difference": lineage.difference(other, found.manifest) if other else None,
+                    "manifest": found.manifest.public(),
+                    "cost": found.cost.public(),
                 }
             )
+
+        @router.get("/v1/models/{name}/drift", tags=["models"], summary="How far requests are from training", responses=errors)
+        async def drift(name: Name, version: Version = None) -> Response:
+            found = registry.get(name, version)
+            return answer({"model": found.name, "version": found.version, **found.drift.public()})
+
+    # operations
+
+    def _operations(self, router: APIRouter) -> None:
+        registry = self._registry
 
         @router.get("/metrics", tags=["operations"], summary="For Prometheus", response_class=Response)
         async def prometheus() -> Response:
@@ -254,85 +208,50 @@ class Routes:
                 raise Unavailable(reason)
             return answer({"ready": True, "live": True, "provider": self._provider})
 
-    # tensors
 
-    def _tensors(self, router: APIRouter) -> None:
-        registry = self._registry
-
-        @router.get("/v2/", tags=["tensors"], include_in_schema=False)
-        @router.get("/v2", tags=["tensors"], summary="What this server is")
-        async def server() -> Response:
-            return answer({"name": "modelyard", "version": __version__, "extensions": list(protocol.EXTENSIONS)})
-
-        async def metadata(name: Name, version: Version | None = None) -> Response:
-            found = registry.get(name, version)
-            return answer(protocol.model_metadata(found.manifest, [one.version for one in registry.models()[found.name]]))
-
-        async def ready(name: Name, version: Version | None = None) -> Response:
-            found = registry.get(name, version)
-            if found.dead or registry.draining:
-                raise Unavailable(found.dead or "The service is shutting down.")
-            return answer({"name": found.name, "ready": True})
-
-        async def infer(request: Request, name: Name, version: Version | None = None) -> Response:
-            return await self._infer(request, name, version)
-
-        table: tuple[tuple[str, str, Callable[..., Any], str, dict[str, Any] | None], ...] = (
-            ("", "GET", metadata, "A model's inputs and outputs", None),
-            ("/ready", "GET", ready, "Whether a model answers", None),
-            ("/infer", "POST", infer, "Tensors in, tensors out", openapi.INFER_EXTRA),
-        )
-        for suffix, method, handler, summary, extra in table:
-            for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
-                router.add_api_route(
-                    path + suffix,
-                    handler,
-                    methods=[method],
-                    tags=["tensors"],
-                    summary=summary,
-                    responses=openapi.ERRORS,
-                    openapi_extra=extra,
-                    operation_id=f"{handler.__name__}{'_of_version' if 'version}' in path else ''}",
-                )
-
-    async def _infer(self, request: Request, name: str, version: str | None) -> Response:
-        stated = request.headers.get(protocol.LENGTH_HEADER)
-        data = await read_body(request, self._settings)
-        with self._registry.get(name, version).lease() as model:
-            begun = time.perf_counter()
-            inline = len(data) <= SHORT_WORK
-            asked = (
-                self._tensor_request(data, stated, model)
-                if inline
-                else await asyncio.to_thread(self._tensor_request, data, stated, model)
-            )
-            decode_s = time.perf_counter() - begun
-            rows, timing = await model.predict([asked.arrays], model.room.predict, self._wait(request))
-            content, written = protocol.render_response(model.manifest, rows[0], asked)
-        headers = {"Server-Timing": _server_timing(decode_s, timing)}
-        if written is None:
-            return answer(content, headers)
-        return Response(content, headers={**headers, protocol.LENGTH_HEADER: str(written)}, media_type=bodies.OCTETS)
-
-    def _tensor_request(self, data: bytes, stated: str | None, model: Model) -> protocol.Inference:
-        def parse(written: bytes | memoryview) -> object:
-            return bodies.parse_json(bytes(written), self._settings.max_json_depth)
-
-        asked = protocol.read_request(data, stated, model.manifest.graph, self._settings, parse)
-        tensors.check(asked.arrays, model.manifest.graph.inputs, model.manifest.limits)
-        return asked
+def _said(verb: Verb, done: Answered, options: Options) -> list[dict[str, Any]]:
+    """The answers as predictions, one for each row."""
+    return [
+        verb.postprocess(row, item.about, done.model.assets, options)
+        for answered, item in zip(done.rows, done.items, strict=True)
+        for row in tensors.singles(answered)
+    ]
 
 
-def _card(versions: list[Model]) -> dict[str, Any]:
-    manifest = versions[0].manifest
+def _drawn(draw: Callable[[Arrays, Any], Pixels], done: Answered) -> bytes:
+    """The answers' pictures as one PNG."""
+    pictures = [draw(row, done.model.assets) for answered in done.rows for row in tensors.singles(answered)]
+    return images.to_png(images.grid(pictures))
+
+
+def _answering(registry: Registry) -> list[tuple[str, Entry]]:
+    return [(name, entry) for name, entry in sorted(registry.entries.items()) if entry.answering]
+
+
+def _manifest(entry: Entry, name: str, version: str) -> Manifest:
+    """Of a version that is served or on disk. Raises InvalidInput and UnknownVersion."""
+    if not VERSION.fullmatch(version):
+        raise InvalidInput(f"Parameter 'against' is {shown(version)}; expected a whole number from 1.")
+    number = int(version)
+    if number in entry.served:
+        return entry.served[number][1].manifest
+    try:
+        return Manifest.read(entry.found[number].folder)
+    except (KeyError, OSError, ValueError) as error:
+        there = sorted({*entry.found, *entry.served}, reverse=True)
+        raise UnknownVersion(f"Version {number} of '{name}' cannot be compared with; there are {there}.") from error
+
+
+def _card(model: Model, entry: Entry) -> dict[str, Any]:
+    manifest = model.manifest
     return {
         "name": manifest.name,
         "family": manifest.family,
         "summary": manifest.summary,
         "version": manifest.version,
-        "versions": [one.version for one in versions],
+        "versions": sorted(entry.served, reverse=True),
         "default": manifest.default,
-        "verbs": [f"/v1/{verb.name}" for verb in versions[0].room.verbs if verb.suits(manifest)],
+        "verbs": [f"/v1/{verb.name}" for verb in model.room.verbs if verb.suits(manifest)],
         "scores": manifest.scores,
         "baselines": manifest.baselines,
         "evaluate": manifest.evaluate,
@@ -341,10 +260,3 @@ def _card(versions: list[Model]) -> dict[str, Any]:
         "parameters": manifest.training.parameters,
         "size_bytes": sum(file.size_bytes for file in manifest.files.values()),
     }
-
-
-def _server_timing(decode_s: float, timing: Timing) -> str:
-    return (
-        f"decode;dur={decode_s * 1e3:.3f}, queue;dur={timing.queue_s * 1e3:.3f}, "
-        f'compute;dur={timing.compute_s * 1e3:.3f};desc="batch of {timing.batch_rows}"'
-    )

@@ -13,6 +13,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pins = Annotated[
+    str, Field(pattern=r"^(none|[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8}(, ?[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8})*)$")
+]
 Bytes = Annotated[int, Field(ge=1)]
 
 
@@ -28,8 +31,10 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("models"), description="the repository: `<name>/<version>/manifest.json`")
     provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
     versions: Count = Field(2, description="how many of a model's newest good versions are served")
-    reload_s: Seconds = Field(1.0, description="seconds between two looks at the repository")
+    pin: Pins = Field("none", description="versions that answer unless a policy says otherwise, such as `digits=3,oil=1`")
+    reload_s: Seconds = Field(0.25, description="seconds between two looks at the repository")
     retry_s: Seconds = Field(30.0, description="seconds before a refused version is tried again")
+    drift_window_s: Seconds = Field(3600.0, description="seconds of live requests that are compared with the training data")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     access_log: bool = Field(True, description="one log line a request")
 
@@ -59,6 +64,12 @@ class Settings(BaseSettings):
     deadline_s: Seconds = Field(30.0, description="seconds one request may take (504)")
     drain_delay_s: float = Field(2.0, ge=0, description="seconds between 'not ready' and the closed port, after SIGTERM")
     drain_s: Seconds = Field(25.0, description="seconds that requests in flight have to finish, after that")
+
+    @property
+    def pins(self) -> dict[str, int]:
+        """`pin` as versions by model."""
+        named = [] if self.pin == "none" else [one.strip().split("=") for one in self.pin.split(",")]
+        return {name: int(version) for name, version in named}
 
     @property
     def slots(self) -> int:

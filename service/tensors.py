@@ -7,6 +7,7 @@ whose every array starts with the same number of rows; a batch is several items,
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.errors import InvalidTensor, ModelFailed
 from service.golden import Array, Arrays
@@ -94,6 +95,23 @@ def finite(arrays: Arrays) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFailed(f"The model's output '{name}' holds NaN or infinity.")
+
+
+def close(one: Arrays, other: Arrays, tolerance: float = 0.05) -> NDArray[np.bool_]:
+    """Which rows have the same numbers: none further apart than `tolerance` of its output's largest, or of 1."""
+    same = np.ones(rows(one), np.bool_)
+    for name, array in one.items():
+        if name not in other or other[name].shape != array.shape or array.dtype == object:
+            return np.zeros_like(same)
+        apart = np.abs(array.astype(np.float64) - other[name].astype(np.float64)).reshape(len(same), -1)
+        same &= apart.max(1, initial=0) <= tolerance * max(1.0, float(np.abs(array).max(initial=0)))
+    return same
+
+
+def same_choice(output: str, one: Arrays, other: Arrays) -> NDArray[np.bool_]:
+    """Which rows of (rows, choices) have their largest value at the same place."""
+    same: NDArray[np.bool_] = one[output].argmax(1) == other[output].argmax(1)
+    return same
 
 
 def join(items: Sequence[Arrays]) -> Arrays:

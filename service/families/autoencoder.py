@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, family, images
+from service import bodies, drift, family, images
 from service.errors import InvalidInput, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest
@@ -282,13 +282,14 @@ def _unusual(arrays: Arrays, assets: Assets) -> dict[str, float]:
     return {"error": error, "percentile": float(np.interp(error, assets.errors, np.arange(PERCENTILES)))}
 
 
-def _decodes(manifest: Manifest) -> bool:
-    return "decoder" in manifest.graphs
-
-
 def _plain(manifest: Manifest) -> bool:
     """A denoising version's code is that of another picture: it is asked for by name."""
     return kind(manifest) != "denoising"
+
+
+def watched(manifest: Manifest) -> tuple[drift.Watched, ...]:
+    """How light pictures are."""
+    return drift.ranged("mean_pixel", manifest.statistics.get("mean_pixel_deciles"), "image", images.means)
 
 
 _pictures = partial(
@@ -322,7 +323,7 @@ verbs = (
         predict=predict_pictures,
         example=CODES,
         warms_up=lambda assets: {"codes": [[0.5] * assets.size]},
-        suits=_decodes,
+        suits=lambda manifest: "decoder" in manifest.graphs,
         prefers=_plain,
     ),
     _paints(
@@ -332,7 +333,7 @@ verbs = (
         preprocess=preprocess_generate,
         predict=predict_pictures,
         example=GENERATE,
-        suits=lambda manifest: _decodes(manifest) and kind(manifest) == "variational",
+        suits=lambda manifest: "decoder" in manifest.graphs and kind(manifest) == "variational",
     ),
     _paints(
         name="interpolate",
@@ -341,7 +342,8 @@ verbs = (
         preprocess=preprocess_interpolate,
         predict=predict_interpolate,
         example=INTERPOLATE,
-        suits=_decodes,
+        suits=lambda manifest: "decoder" in manifest.graphs,
         prefers=_plain,
     ),
 )
+raw = family.Raw("picture", verbs[2], lambda element: bodies.Body(element, bodies.OCTETS, b""))

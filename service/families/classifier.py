@@ -7,12 +7,13 @@ Knows nothing of HTTP beyond its request's fields, and nothing of digits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, Field
 
-from service import bodies, family, images
+from service import bodies, drift, family, images, tensors
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.samples import SEVEN
@@ -72,6 +73,17 @@ def postprocess(arrays: Arrays, about: None, assets: Assets, options: Options) -
     return {"label": assets.labels[best], "probability": row[best], "probabilities": listed}
 
 
+def watched(manifest: Manifest) -> tuple[drift.Watched, ...]:
+    """How light pictures are, and which labels they get."""
+    stated = manifest.statistics
+    return (
+        *drift.ranged("mean_pixel", stated.get("mean_pixel_deciles"), "image", images.means),
+        *drift.chosen("label", stated.get("label_shares"), "probabilities", lambda rows: rows.argmax(1)),
+    )
+
+
+alike = partial(tensors.same_choice, "probabilities")
+"""Rows with the same likeliest label."""
 verbs = (
     family.Verb(
         name="classify",
@@ -86,3 +98,4 @@ verbs = (
         example={"images": [SEVEN]},
     ),
 )
+raw = family.Raw("picture", verbs[0], lambda element: bodies.Body(element, bodies.OCTETS, b""))

@@ -8,13 +8,14 @@ The graph takes raw windows (float32, batch x context x columns) and gives `mean
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, family
+from service import bodies, drift, family
 from service.errors import InvalidInput, shown
 from service.golden import Arrays
 from service.manifest import Manifest
@@ -172,6 +173,23 @@ def _formed(values: NDArray[Any], asked: Asked) -> Any:
 def example(assets: Preparation) -> dict[str, Any]:
     """A body that this version answers: the documented one fits those that forecast each column alone."""
     return {"series": {name: [float(step % 7) for step in range(assets.least)] for name in assets.columns}}
+
+
+def watched(manifest: Manifest) -> tuple[drift.Watched, ...]:
+    """The last value of each column, where the column was sent."""
+    stated = manifest.statistics.get("deciles")
+    columns = stated if isinstance(stated, dict) else {}
+    return tuple(
+        one
+        for place, column in enumerate(columns)
+        for one in drift.ranged(f"last {column}", columns[column], "series", partial(_last, place))
+    )
+
+
+def _last(place: int, series: NDArray[Any]) -> NDArray[Any]:
+    """(rows, time, columns) -> the last value of a column; NaN where it is all zeros, as one that was left out is."""
+    column = series[:, :, place]
+    return np.where(column.any(1), column[:, -1], np.nan)
 
 
 verbs = (

@@ -8,12 +8,13 @@ nothing of films.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, family, text
+from service import bodies, drift, family, tensors, text
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -151,6 +152,25 @@ def _against(scores: Any, best: int) -> Any:
     return scores[..., best] - others.mean(-1)
 
 
+def watched(manifest: Manifest) -> tuple[drift.Watched, ...]:
+    """How many tokens texts have, how many of those are unknown, and which labels they get."""
+    stated = manifest.statistics
+    unknown = stated.get("unknown_share")
+    shares = {"known": 1 - unknown, "unknown": unknown} if isinstance(unknown, float) else None
+    return (
+        *drift.ranged("tokens", stated.get("token_deciles"), "tokens", lambda rows: (rows != text.PADDING).sum(1)),
+        *drift.chosen("unknown_words", shares, "tokens", _unknown),
+        *drift.chosen("label", stated.get("label_shares"), "probabilities", lambda rows: rows.argmax(1)),
+    )
+
+
+def _unknown(tokens: Any) -> Any:
+    """(rows, time) -> 1 for each token that no word stands for, 0 for the others, -1 for padding."""
+    return np.where(tokens == text.PADDING, -1, tokens == text.UNKNOWN)
+
+
+alike = partial(tensors.same_choice, "probabilities")
+"""Rows with the same likeliest label."""
 verbs = (
     family.Verb(
         name="sentiment",
@@ -165,3 +185,4 @@ verbs = (
         example=EXAMPLE,
     ),
 )
+raw = family.Raw("text", verbs[0], lambda element: bodies.Body(element, bodies.TEXT, b""))

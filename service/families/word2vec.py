@@ -8,14 +8,17 @@ nothing of HTTP beyond its requests' fields.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from service import bodies, family, vocabulary
+from service.errors import BadRequest, InvalidInput
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -232,6 +235,28 @@ def common(assets: Vocabulary) -> list[str]:
     return [assets.words[0], assets.words[-1]]
 
 
+def preprocess_known(raw: NeighborsRequest, assets: Vocabulary) -> family.Item:
+    """A word to an item of one term. Raises InvalidInput where it has no vector: tensors have no place to say so."""
+    item = preprocess_neighbors(raw, assets)
+    if not item.about.known:
+        raise InvalidInput(_unknown(item.about, assets)[0]["error"])
+    return item
+
+
+def _body(element: bytes) -> bodies.Body:
+    """A word as a request for its neighbours. Raises BadRequest."""
+    try:
+        return bodies.Body(orjson.dumps({"word": element.decode()}), bodies.JSON, b"")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"It is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def alike(one: Arrays, other: Arrays) -> NDArray[np.bool_]:
+    """Rows whose nearest word is the same."""
+    same: NDArray[np.bool_] = one["neighbors"][:, 0] == other["neighbors"][:, 0]
+    return same
+
+
 class VocabularyOptions(family.Options):
     """The query."""
 
@@ -313,3 +338,4 @@ verbs = (
         warms_up=lambda assets: {"pairs": [common(assets)]},
     ),
 )
+raw = family.Raw("word", replace(verbs[1], preprocess=preprocess_known), _body)

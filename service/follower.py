@@ -1,0 +1,230 @@
+"""Makes what is served follow the repository and its policies. Knows versions, policies and models; no HTTP and no family.
+
+One task looks at the repository, loads what is new in a thread, swaps it in between two turns of the event loop and drains
+what it replaces. A version that cannot be served is refused with a reason and tried again later or when it changes; the
+versions served before stay.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from service import metrics, model, policy, repository
+from service.errors import Unavailable
+from service.graph import Provider
+from service.model import Model
+from service.policy import Policy
+from service.registry import Entry, Refused, Registry
+from service.repository import BrokenVersion, Found
+from service.settings import Settings
+from service.trial import Trial
+
+log = logging.getLogger("modelyard.follower")
+
+
+class Follower:
+    """Writes one registry."""
+
+    def __init__(
+        self, registry: Registry, settings: Settings, provider: Provider, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry, self._settings, self._provider, self._clock = registry, settings, provider, clock
+        self._stamps: dict[str, tuple[int, int, int] | None] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._looking = asyncio.Lock()
+        self._trouble = ""
+
+    async def follow(self) -> None:
+        """Look at the repository, again and again, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Exception:  # the edge of the task: logged, and the next look may succeed
+                log.exception("a look at the repository failed")
+            await asyncio.sleep(self._settings.reload_s)
+
+    async def look(self) -> None:
+        """One look: read changed policies, load what is new, drop what is gone."""
+        async with self._looking:
+            try:
+                found = await asyncio.to_thread(repository.scan, self._settings.models_dir)
+            except OSError as error:
+                self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
+                self._registry.has_looked()
+                return
+            self._say("")
+            on_disk: dict[str, dict[int, Found]] = {}
+            for one in found:
+                on_disk.setdefault(one.name, {})[one.version] = one
+            for name in sorted({*on_disk, *self._registry.entries}):
+                await self._settle(name, on_disk.get(name, {}))
+            self._registry.has_looked()
+
+    def _say(self, trouble: str) -> None:
+        """Log a repository that cannot be read once, not at every look."""
+        if trouble and trouble != self._trouble:
+            log.error(trouble)
+        self._trouble = trouble
+
+    async def change(self, name: str, **fields: object) -> Policy:
+        """Write a policy with other values of these fields and follow it now. Raises Unavailable where it cannot be written."""
+        folder = self._settings.models_dir / name
+        try:
+            await asyncio.to_thread(policy.change, folder, self._unwritten(name), **fields)
+        except OSError as error:
+            raise Unavailable(f"The policy of '{name}' cannot be written: {error.strerror}.") from error
+        except ValueError as error:
+            raise Unavailable(f"The policy of '{name}' cannot be read: {error}.") from error
+        if entry := self._registry.entries.get(name):
+            entry.refused.clear()  # whoever asks again wants it tried again
+        await self.look()
+        return self._registry.entries[name].policy if name in self._registry.entries else Policy()
+
+    async def _settle(self, name: str, found: dict[int, Found]) -> None:
+        """Serve the versions of one model that are wanted and good; drop the others."""
+        entry = self._registry.entries.setdefault(name, Entry())
+        entry.found = found
+        entry.refused = {version: one for version, one in entry.refused.items() if version in found}
+        await self._read_policy(name, entry)
+        keep = await self._load_wanted(entry)
+        for version in set(entry.served) - keep:
+            self._drop(name, entry, version)
+        self._choose(name, entry)
+        self._try(entry)
+        if entry.answering:
+            metrics.DRIFT.labels(name).set(entry.served[entry.answering][1].drift.largest() or 0.0)
+        if not found and not entry.served:
+            del self._registry.entries[name]
+            self._stamps.pop(name, None)
+
+    async def _read_policy(self, name: str, entry: Entry) -> None:
+        folder = self._settings.models_dir / name
+        stamp = await asyncio.to_thread(policy.stamp, folder)
+        if name in self._stamps and stamp == self._stamps[name]:
+            return
+        self._stamps[name] = stamp
+        try:
+            entry.policy, entry.trouble = await asyncio.to_thread(policy.read, folder, self._unwritten(name)), ""
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            log.error("a policy cannot be followed: %s", reason, extra={"fields": {"model": name}})  # noqa: TRY400 - the reason is the whole story
+            entry.trouble = "" if entry.served else f"its policy cannot be read: {reason}"
+
+    def _unwritten(self, name: str) -> Policy:
+        """What holds for a model while nothing is written of it."""
+        return Policy(pinned=self._settings.pins.get(name))
+
+    async def _load_wanted(self, entry: Entry) -> set[int]:
+        """The versions to keep; those among them that are new are loaded."""
+        wanted, keep = entry.policy, set[int]()
+        if wanted.unloaded or entry.trouble:
+            return keep
+        newest = 0 if wanted.named else wanted.newest or self._settings.versions
+        for version in sorted(entry.found, reverse=True):
+            if (version in wanted.always() or newest > 0) and await self._serve(entry, entry.found[version]):
+                keep.add(version)
+                newest -= version not in wanted.always()
+        return keep
+
+    async def _serve(self, entry: Entry, found: Found) -> bool:
+        """Whether a version is served now, loading it where it is new or changed."""
+        served, refused = entry.served.get(found.version), entry.refused.get(found.version)
+        if served and served[0] == found:
+            return True
+        if refused and refused.found == found and self._clock() - refused.when < self._settings.retry_s:
+            return served is not None
+        fields = {"model": found.name, "version": found.version}
+        entry.loading.add(found.version)
+        try:
+            loaded = await asyncio.to_thread(self._load, found)
+            await loaded.start(self._settings)
+        except BrokenVersion as error:
+            if not refused or refused.reason != str(error):
+                log.error("version refused: %s", error, extra={"fields": fields})  # noqa: TRY400 - the reason is the whole story
+            entry.refused[found.version] = Refused(found, str(error), self._clock())
+            metrics.LOADS.labels(found.name, "refused").inc()
+            return served is not None
+        finally:
+            entry.loading.discard(found.version)
+        entry.refused.pop(found.version, None)
+        entry.served[found.version] = (found, loaded)
+        if served:
+            self._close(served[1])
+        metrics.LOADS.labels(found.name, "served").inc()
+        log.info("version served", extra={"fields": fields})
+        self._choose(found.name, entry)
+        return True
+
+    def _load(self, found: Found) -> Model:
+        return model.load(repository.read(found), self._registry.rooms, self._provider, self._settings)
+
+    def _choose(self, name: str, entry: Entry) -> None:
+        """Which version answers from now on."""
+        chosen = entry.policy.answering(frozenset(entry.served))
+        if chosen != entry.answering:
+            log.info("version answers", extra={"fields": {"model": name, "version": chosen, "before": entry.answering}})
+            metrics.VERSION.labels(name).set(chosen or 0)
+        entry.answering = chosen
+
+    def _try(self, entry: Entry) -> None:
+        """Begin, keep or end the trial that the policy wants."""
+        plan, running = entry.policy.trial, entry.trial
+        main = entry.served.get(entry.answering) if entry.answering else None
+        tried = entry.served.get(plan.version) if plan else None
+        if running and main and tried and (running.plan, running.answering, running.candidate) == (plan, main[1], tried[1]):
+            return
+        if running:
+            running.close()
+            entry.trial = None
+        if plan and main and tried and main[1].room is tried[1].room:
+            entry.trial = Trial(plan, main[1], tried[1], self._end)
+            log.info("a trial begins", extra={"fields": {"model": main[1].name, **plan.model_dump(exclude={"budget"})}})
+
+    def _end(self, trial: Trial, reason: str) -> None:
+        """A budget is spent: no request more for the candidate, and the policy says so."""
+        name, plan = trial.candidate.name, trial.plan
+        said = f"the {plan.kind} of version {plan.version} ended: {reason}"
+        log.error(said, extra={"fields": {"model": name, "version": plan.version}})
+        metrics.TRIALS_ENDED.labels(name, plan.kind).inc()
+        trial.close()
+        if (entry := self._registry.entries.get(name)) and entry.trial is trial:
+            entry.trial, entry.policy = None, entry.policy.changed(trial=None, ended=said)
+        task = asyncio.create_task(self._write_end(name, plan, said))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _write_end(self, name: str, plan: policy.Plan, said: str) -> None:
+        def write() -> None:
+            folder = self._settings.models_dir / name
+            with policy.locked(folder):
+                before = policy.read(folder, self._unwritten(name))
+                if before.trial == plan:  # nobody has planned another one by now
+                    policy.write(folder, before.changed(trial=None, ended=said))
+
+        try:
+            await asyncio.to_thread(write)
+        except (OSError, ValueError) as error:
+            log.warning("the end of a trial holds until a restart only: %s", error, extra={"fields": {"model": name}})
+
+    def _drop(self, name: str, entry: Entry, version: int) -> None:
+        _, dropped = entry.served.pop(version)
+        self._close(dropped)
+        log.info("version no longer served", extra={"fields": {"model": name, "version": version}})
+
+    def _close(self, old: Model) -> None:
+        task = asyncio.create_task(old.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Drain every version."""
+        self._registry.draining = True
+        for name, entry in list(self._registry.entries.items()):
+            if entry.trial:
+                entry.trial.close()
+                entry.trial = None
+            entry.answering = None
+            for version in list(entry.served):
+                self._drop(name, entry, version)
+        await asyncio.gather(*self._closing)
