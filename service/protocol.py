@@ -1,8 +1,8 @@
 """The Open Inference Protocol, version 2: its JSON and bytes to arrays and back, and its metadata.
 
 Tensors as JSON and as bytes, both ways and mixed, BYTES, raw requests, classification. What a model takes in place of its
-graph's inputs (texts, encoded pictures) is one more input of BYTES here; what its elements mean is the room's. Knows the wire and
-the manifest's tensor specifications; knows neither routes nor models.
+graph's inputs (texts, encoded pictures) is one more input of BYTES here; what its elements mean is the room's. Knows the wire
+and the manifest's tensor specifications; knows neither routes nor models.
 Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md; the extensions are those of the Triton
 Inference Server, docs/protocol.
 """
@@ -210,6 +210,10 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
         raise InvalidTensor(f"Input '{spec.name}' holds values that are not {spec.datatype}.")
     with np.errstate(invalid="ignore", over="ignore"):
         converted = values.astype(wanted)
+    if wanted == np.uint64 and values.dtype.kind == "f":  # numpy takes small and large whole numbers together for floats
+        values = np.asarray(data, np.object_)
+        if all(type(value) is int and 0 <= value < 2**64 for value in values.reshape(-1).tolist()):
+            converted = values.astype(wanted)
     exact = np.isfinite(converted).all() if wanted.kind == "f" else (converted == values).all()
     if not exact:
         raise InvalidTensor(f"Input '{spec.name}' holds values that do not fit {spec.datatype}.")

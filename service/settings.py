@@ -13,9 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Pins = Annotated[
-    str, Field(pattern=r"^(none|[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8}(, ?[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8})*)$")
-]
+_PIN = r"[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8}"
+Pins = Annotated[str, Field(pattern=rf"^(none|{_PIN}(, ?{_PIN})*)$")]
 Bytes = Annotated[int, Field(ge=1)]
 
 

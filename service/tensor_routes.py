@@ -36,6 +36,7 @@ LOGGING = {
     "log_verbose_level": 0,
     "log_format": "default",
 }
+"""What clients that ask for settings of traces and logs are told; a setting that is sent changes nothing."""
 
 
 @dataclass

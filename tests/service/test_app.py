@@ -38,7 +38,7 @@ async def test_what_nobody_expected_is_a_500_that_tells_nothing_and_a_log_that_t
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(client.app.state.registry, "models", fail)
+    monkeypatch.setattr(client.app.state.registry, "refused", fail)
     answer = await client.get("/v1/models", headers={"x-request-id": "me"})
     assert (answer.status_code, answer.json()["code"], answer.json()["request_id"]) == (500, "internal", "me")
     assert "secret" not in answer.text

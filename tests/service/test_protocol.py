@@ -7,10 +7,11 @@ import orjson
 import pytest
 
 from service import protocol, wire
-from service.errors import InvalidTensor, NotImplementedHere, ServiceError, TooLarge
+from service.errors import InvalidTensor, ServiceError, TooLarge
 from service.manifest import GraphSpec, Manifest, TensorSpec
-from service.protocol import Inference, Wanted
+from service.protocol import Inference, Sent, Wanted
 from service.settings import Settings
+from service.tensors import DTYPES
 from tests.conftest import write_version
 
 SETTINGS = Settings(max_rows=10, max_elements=1000)
@@ -32,10 +33,14 @@ def request(**changes) -> dict:
     return {"inputs": [tensor]}
 
 
-def read(document, datatype="FP32", tensors=b""):
+def read(document, datatype="FP32", tensors=b"", raw=None):
     written = json.dumps(document).encode()
-    stated = str(len(written)) if tensors else None
-    return protocol.read_request(written + tensors, stated, graph(datatype), SETTINGS, lambda data: json.loads(bytes(data)))
+    sent = Sent(written + tensors, str(len(written)) if tensors else None)
+    return protocol.read_request(sent, graph(datatype), raw, SETTINGS, lambda data: json.loads(bytes(data)))
+
+
+def read_raw(data, stated="0", media="", raw=None):
+    return protocol.read_request(Sent(data, stated, media), graph(), raw, SETTINGS, orjson.loads)
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]], [1.0, 2.0, 3.0, 4.0]])
@@ -135,7 +140,7 @@ def test_a_tensor_behind_the_json_is_read_where_it_lies():
 
 
 def test_a_body_without_json_is_one_row_of_the_only_input():
-    asked = protocol.read_request(FOUR[:8], "0", graph(), SETTINGS, orjson.loads)
+    asked = read_raw(FOUR[:8])
     assert asked.arrays["x"].tolist() == [[1, 2]]
     assert asked.outputs == (Wanted("y", binary=True), Wanted("z", binary=True))
 
@@ -174,17 +179,77 @@ def test_bytes_that_do_not_fit_are_refused(document, tensors, sentence):
 @pytest.mark.parametrize("stated", ["-1", "x", "", "1e3", "99999", "9" * 30])
 def test_a_length_of_json_that_cannot_be_is_refused(stated):
     with pytest.raises(InvalidTensor, match="Inference-Header-Content-Length"):
-        protocol.read_request(orjson.dumps(request()), stated, graph(), SETTINGS, orjson.loads)
+        read_raw(orjson.dumps(request()), stated)
 
 
 def test_a_raw_body_of_another_size_is_refused():
     with pytest.raises(InvalidTensor, match="has 7 bytes"):
-        protocol.read_request(FOUR[:7], "0", graph(), SETTINGS, orjson.loads)
+        read_raw(FOUR[:7])
 
 
-def test_bytes_inputs_are_not_offered_yet():
-    with pytest.raises(NotImplementedHere):
-        read(request(datatype="BYTES", data=["a", "b", "c", "d"]), "BYTES")
+def test_a_raw_body_that_says_it_is_a_picture_or_a_text_is_one_element_of_the_raw_input():
+    asked = read_raw(FOUR[:8], media="image/png", raw="picture")
+    assert asked.arrays["picture"].tolist() == [[FOUR[:8]]]
+    assert read_raw(FOUR[:8], media="text/plain", raw="text").arrays["text"].tolist() == [[FOUR[:8]]]
+    assert list(read_raw(FOUR[:8], media="application/octet-stream", raw="picture").arrays) == ["x"]
+
+
+@pytest.mark.parametrize("shape", [[2], [2, 1]])
+def test_the_raw_input_takes_strings_and_bytes_of_any_length(shape):
+    tensor = {"name": "text", "datatype": "BYTES", "shape": shape}
+    asked = read({"inputs": [{**tensor, "data": ["a", "né"]}]}, raw="text")
+    assert asked.arrays["text"].reshape(-1).tolist() == [b"a", "né".encode()]
+    packed = b"\x01\0\0\0a\0\0\0\0"
+    asked = read({"inputs": [{**tensor, "parameters": {"binary_data_size": len(packed)}}]}, tensors=packed, raw="text")
+    assert asked.arrays["text"].reshape(-1).tolist() == [b"a", b""]
+
+
+@pytest.mark.parametrize("data", [["a", 1], [None, "a"], ["a", ["b", {}]], "ab"])
+def test_elements_that_are_no_strings_are_refused(data):
+    with pytest.raises(InvalidTensor, match=r"expected a (string|list)"):
+        read({"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": data}]}, raw="text")
+
+
+def test_lengths_of_elements_that_lie_are_refused():
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1]}
+    for packed in (b"\xff\xff\xff\xffa", b"\x01\0\0", b"\x01\0\0\0ab"):
+        with pytest.raises(InvalidTensor, match=r"[iI]nput 'text'"):
+            read({"inputs": [{**tensor, "parameters": {"binary_data_size": len(packed)}}]}, tensors=packed, raw="text")
+
+
+VALUES = {
+    "BOOL": [True, False, False, True],
+    "UINT8": [0, 255, 1, 2], "UINT16": [0, 2**16 - 1, 1, 2], "UINT32": [0, 2**32 - 1, 1, 2], "UINT64": [0, 2**64 - 1, 1, 2],
+    "INT8": [-128, 127, 0, 1], "INT16": [-(2**15), 2**15 - 1, 0, 1], "INT32": [-(2**31), 2**31 - 1, 0, 1],
+    "INT64": [-(2**63), 2**63 - 1, 0, 1],
+    "FP16": [0.5, -65504.0, 1.0, 2.0], "FP32": [0.5, -3.0e38, 1.0, 2.0], "FP64": [0.5, -1.0e308, 1.0, 2.0],
+}  # fmt: skip
+
+
+def test_large_whole_numbers_are_not_rounded_on_their_way():
+    with pytest.raises(InvalidTensor, match="do not fit UINT64"):
+        read(request(datatype="UINT64", data=[0, 2**64 - 1, 1.5, 2]), "UINT64")
+    with pytest.raises(InvalidTensor, match=r"do not fit UINT64|not UINT64"):
+        read(request(datatype="UINT64", data=[0, 2**64, 1, 2]), "UINT64")
+
+
+@pytest.mark.parametrize("datatype", VALUES)
+def test_every_datatype_goes_and_comes_as_json_and_as_bytes_unchanged(tmp_path, datatype):
+    manifest = Manifest.read(write_version(tmp_path))
+    array = np.array(VALUES[datatype], DTYPES[datatype]).reshape(2, 2)
+    tensors = wire.pack(array)
+    for asked in (
+        read(request(datatype=datatype, data=VALUES[datatype]), datatype),
+        read(binary(datatype=datatype, parameters={"binary_data_size": len(tensors)}), datatype, bytes(tensors)),
+    ):
+        assert asked.arrays["x"].dtype == array.dtype
+        np.testing.assert_array_equal(asked.arrays["x"], array)
+    content, _ = protocol.render_response(manifest, {"y": array}, Inference({}, (Wanted("y"),)))
+    (said,) = json.loads(content)["outputs"]
+    assert said["datatype"] == datatype
+    np.testing.assert_array_equal(np.array(said["data"], array.dtype).reshape(2, 2), array)
+    content, length = protocol.render_response(manifest, {"y": array}, Inference({}, (Wanted("y", binary=True),)))
+    np.testing.assert_array_equal(wire.unpack(memoryview(content)[length:], datatype, (2, 2), "y"), array)
 
 
 @pytest.mark.parametrize("parameters", [1, "x", [1]])
@@ -211,9 +276,22 @@ def test_a_response_has_flat_data_and_the_models_name(tmp_path):
 
 def test_metadata_has_minus_one_where_an_axis_is_free(tmp_path):
     manifest = Manifest.read(write_version(tmp_path))
-    metadata = protocol.model_metadata(manifest, [2, 1])
+    metadata = protocol.model_metadata(manifest, [2, 1], None)
     assert metadata["versions"] == ["2", "1"]
     assert metadata["inputs"] == [{"name": "image", "datatype": "UINT8", "shape": [-1, 28, 28, 1]}]
+
+
+def test_the_raw_input_stands_beside_the_tensors_and_makes_each_optional(tmp_path):
+    manifest = Manifest.read(write_version(tmp_path))
+    raw = protocol.model_metadata(manifest, [1], "picture")["inputs"][1]
+    assert raw == {"name": "picture", "datatype": "BYTES", "shape": [-1, 1]}
+    config = protocol.model_config(manifest, SETTINGS, "picture")
+    assert [(one["name"], one["data_type"], one["dims"], one["optional"]) for one in config["input"]] == [
+        ("image", "TYPE_UINT8", [28, 28, 1], True),
+        ("picture", "TYPE_STRING", [1], True),
+    ]
+    assert config["max_batch_size"] == SETTINGS.max_rows
+    assert not any(one["optional"] for one in protocol.model_config(manifest, SETTINGS, None)["input"])
 
 
 def test_outputs_as_bytes_follow_the_json_in_its_order(tmp_path):
