@@ -49,7 +49,8 @@ class Repository:
         return found
 
     def folder(self, name: str) -> Path:
-        """Of a model."""
+        """Of a model. Raises CommandError where there is none."""
+        self.versions(name)
         return self._settings.models_dir / name
 
     def policy(self, name: str) -> Policy:
@@ -103,7 +104,7 @@ def promote(here: Repository, asked: argparse.Namespace) -> str:
     held, before = here.policy(asked.name), here.answering(asked.name)
     tried = held.trial.version if held.trial else None
     version = here.sound(asked.name, asked.version or tried or max(here.versions(asked.name)))
-    newest = version == max(here.versions(asked.name))
+    newest = not held.named and version == max(here.versions(asked.name))
     here.change(asked.name, pinned=None if newest else version, before=_other(before, version, held), trial=None, ended="")
     until = "until there is a newer one" if newest else "pinned"
     return f"{asked.name}: version {version} answers{_instead(before, version)}, {until}"
@@ -158,7 +159,9 @@ def _trial(kind: str) -> Callable[[Repository, argparse.Namespace], str]:
     def begin(here: Repository, asked: argparse.Namespace) -> str:
         candidate, others = here.sound(asked.name, asked.version), here.intact(asked.name)
         held = here.policy(asked.name)
-        main = held.pinned if held.pinned not in (None, candidate) else next((one for one in others if one != candidate), None)
+        main = held.pinned or here.answering(asked.name)
+        if main in (None, candidate):
+            main = next((one for one in others if one != candidate), None)
         if main is None:
             raise CommandError(f"'{asked.name}' has no other version that could answer meanwhile.")
         try:
@@ -223,16 +226,18 @@ def _delete(folder: Path) -> None:
     """Out of sight in one step, then away."""
     try:
         aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
-        folder.rename(aside / folder.name)
+        try:
+            folder.rename(aside / folder.name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
         raise CommandError(f"{folder} cannot be removed: {error.strerror}.") from error
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def list_(here: Repository, asked: argparse.Namespace) -> str:
     """Every version, and what its model's policy makes of it."""
     lines: list[str] = []
-    for name in [asked.name] if asked.name else here.names():
+    for name in here.names() if asked.name is None else [asked.name]:
         held, found = here.policy(name), here.versions(name)
         answering = here.answering(name)
         lines += [

@@ -38,14 +38,19 @@ def packed(graph: onnx.GraphProto) -> bytes:
     return model.SerializeToString()
 
 
-def light_graph(gain: float = 1.0) -> bytes:
-    """`image` (uint8, batch x 28 x 28 x 1) -> `probabilities` [1 - light, light], light = gain * mean / 255."""
+def light_graph(gain: float = 1.0, *, fragile: bool = False) -> bytes:
+    """`image` (uint8, batch x 28 x 28 x 1) -> `probabilities` [1 - light, light], light = gain * mean / 255.
+
+    A `fragile` one gives NaN for a black picture.
+    """
     image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])
     answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])
     nodes = [
         helper.make_node("Cast", ["image"], ["number"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["number", "axes"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "scale"], ["light"]),
+        helper.make_node("Mul", ["mean", "scale"], ["plain"]),
+        helper.make_node("Div", ["mean", "mean" if fragile else "one"], ["nothing or one" if fragile else "unused"]),
+        helper.make_node("Mul", ["plain", "nothing or one" if fragile else "one"], ["light"]),
         helper.make_node("Sub", ["one", "light"], ["dark"]),
         helper.make_node("Concat", ["dark", "light"], ["probabilities"], axis=1),
     ]
