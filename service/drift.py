@@ -62,8 +62,9 @@ def ranged(name: str, stated: object, needs: str, of: Callable[[Array], Array]) 
     between = [f"{low:g} to {high:g}" for low, high in itertools.pairwise(bounds)]
 
     def places(arrays: Arrays) -> NDArray[np.intp]:
-        values = np.asarray(of(arrays[needs]), np.float64).reshape(-1)
-        found = np.where(values < lowest, 0, np.searchsorted(uppers, values) + 1)
+        values = np.asarray(of(arrays[needs])).reshape(-1)
+        ends = uppers.astype(np.result_type(values, np.float32))  # else 0.1 of a float32 is above a stated 0.1
+        found = np.where(values < lowest, 0, np.searchsorted(ends, values) + 1)
         return np.where(np.isnan(values), -1, found)
 
     shares = (0.0, *(counts / (len(edges) - 1)).tolist(), 0.0)

@@ -182,9 +182,10 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
     try:
         graphs = {name: _open(contents, name, provider) for name in manifest.graphs}
         assets = room.assets(manifest, contents.files, settings)
+        properties = watched(room, manifest)
     except (ValueError, KeyError) as error:
         raise BrokenVersion(str(error)) from error
-    _replay(contents, partial(room.predict, graphs), Drift(watched(room, manifest), settings.drift_window_s))
+    _replay(contents, partial(room.predict, graphs), Drift(properties, settings.drift_window_s))
     for verb in room.verbs:
         if verb.suits(manifest):
             _answer_example(verb, graphs, assets, settings)
@@ -195,7 +196,7 @@ def load(contents: Contents, rooms: Mapping[str, Room], provider: Provider, sett
         _lengths(manifest),
         settings.max_padded,
     )
-    return Model(manifest, room, graphs, assets, curve, Drift(watched(room, manifest), settings.drift_window_s))
+    return Model(manifest, room, graphs, assets, curve, Drift(properties, settings.drift_window_s))
 
 
 def _open(contents: Contents, name: str, provider: Provider) -> Graph:

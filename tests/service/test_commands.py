@@ -137,6 +137,12 @@ def test_rollback_goes_where_it_is_told(done, folder):
     assert done("rollback", "light", "1") == "light: version 1 answers instead of 3, pinned"
 
 
+def test_rollback_to_what_answers_keeps_the_way_back(done, folder):
+    done("pin", "light", "2")
+    assert done("rollback", "light", "2") == "light: version 2 answers, pinned"
+    assert held(folder).before == 3
+
+
 def test_rollback_ends_a_trial(done, folder):
     done("pin", "light", "1")
     done("canary", "light", "2")

@@ -73,6 +73,17 @@ def test_a_value_falls_into_the_bin_that_it_ends_or_lies_in():
     assert placed(number([0, 1, 2]), -0.1, 0, 0.5, 1, 1.1, 2, 2.1) == [0, 1, 1, 1, 2, 2, 3]
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_stated_value_falls_into_the_bin_that_it_ends_in_any_precision(kind):
+    steps = [0.1, 0.2, 0.3, 1.401, 6.028]
+    assert number([0.0, *steps]).places({"x": np.array(steps, kind)}).tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_whole_numbers_fall_between_fractions(kind):
+    assert number([0.5, 1.5, 2.5]).places({"x": np.array([0, 1, 2, 3], kind)}).tolist() == [0, 1, 2, 3]
+
+
 def test_infinity_is_above_and_nan_is_nobody():
     assert placed(number([0, 1, 2]), -np.inf, np.inf, np.nan) == [0, 3, -1]
 

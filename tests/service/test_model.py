@@ -46,6 +46,8 @@ async def started(models_dir) -> model.Model:
         ({}, {"labels": ("dark", "grey", "light")}, "for 3 labels"),
         ({}, {"preparation": {"mode": "plain", "height": 9, "width": 28, "channels": 1}}, "the preparation is"),
         ({}, {"preparation": {}}, "preparation|mode"),
+        ({}, {"statistics": {"mean_pixel_deciles": "many"}}, "expected ascending numbers"),
+        ({}, {"statistics": {"label_shares": {"dark": 2}}}, "expected shares by label"),
         ({}, {"golden": Recorded(rows=4, tolerance=1e-12, parity=0)}, "at most 1e-12 is allowed"),
     ],
 )

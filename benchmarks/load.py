@@ -1,0 +1,78 @@
+"""Requests at a steady pace over kept connections, without a client library: the bytes are made once, answers are read whole.
+
+    python -m benchmarks.load '{"url": …, "requests": [[path, content type, base64 body], …], "connections": 8, "rate": 200, "seconds": 5}'
+
+prints a line of JSON an answer: when it was due (seconds since the start), milliseconds from then, status, and the body's first
+`keep` characters. A request that is late because the one before it was slow counts from when it was due (no coordinated omission).
+"""
+
+import asyncio
+import base64
+import json
+import sys
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request: seconds after the start that it was due, milliseconds from then to its last byte."""
+
+    due_s: float
+    ms: float
+    status: int
+    body: bytes
+
+
+def request(url: str, path: str, media: str, body: bytes) -> bytes:
+    """The bytes of a POST."""
+    head = f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    return int(head.split(b" ", 2)[1]), await reader.readexactly(length)
+
+
+async def pace(url: str, requests: list[bytes], *, connections: int, rate: float, seconds: float) -> list[list[Answer]]:
+    """What each connection got, in order. `rate` requests a second in all; 0 for as many as there can be, one after the other."""
+    where, begun, found = urlsplit(url), time.perf_counter(), list[list[Answer]]()
+
+    async def one(index: int) -> None:
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        mine = list[Answer]()
+        found.append(mine)
+        turn = 0
+        while True:
+            now = time.perf_counter() - begun
+            due = (index + turn * connections) / rate if rate else now
+            if due > seconds:
+                break
+            if due > now:
+                await asyncio.sleep(due - now)
+            writer.write(requests[(index + turn) % len(requests)])
+            status, body = await _answer(reader)
+            mine.append(Answer(due, (time.perf_counter() - begun - due) * 1e3, status, body))
+            turn += 1
+        writer.close()
+
+    await asyncio.gather(*(one(index) for index in range(connections)))
+    return found
+
+
+def main() -> None:
+    """From the command line, so that the load has a process of its own."""
+    asked = json.loads(sys.argv[1])
+    keep = asked.pop("keep", 0)
+    made = [request(asked["url"], path, media, base64.b64decode(body)) for path, media, body in asked.pop("requests")]
+    found = asyncio.run(pace(asked.pop("url"), made, **asked))
+    for index, connection in enumerate(found):
+        for one in connection:
+            print(json.dumps([index, one.due_s, one.ms, one.status, one.body[:keep].decode(errors="replace")]))
+
+
+if __name__ == "__main__":
+    main()
