@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 REPEATS = 3
@@ -36,7 +37,11 @@ class Cost:
 
 
 def measure(
-    run: Callable[[int, int], object], max_batch: int, lengths: tuple[int, ...] = (1,), max_padded: float = float("inf")
+    run: Callable[[int, int], object],
+    max_batch: int,
+    lengths: tuple[int, ...] = (1,),
+    max_padded: float = float("inf"),
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Cost:
     """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the median of a few runs, one to warm up.
 
@@ -48,19 +53,19 @@ def measure(
         for rows in sizes:
             if rows > 1 and rows * length > max_padded:
                 break
-            points[rows, length] = _time(run, rows, length)
+            points[rows, length] = _time(partial(run, rows, length), clock)
             if points[rows, length] > LONG_S:
                 break
     return Cost(points)
 
 
-def _time(run: Callable[[int, int], object], rows: int, length: int) -> float:
-    run(rows, length)
+def _time(run: Callable[[], object], clock: Callable[[], float]) -> float:
+    run()
     seconds: list[float] = []
     while len(seconds) < REPEATS and sum(seconds) < ENOUGH_S:
-        begun = time.perf_counter()
-        run(rows, length)
-        seconds.append(time.perf_counter() - begun)
+        begun = clock()
+        run()
+        seconds.append(clock() - begun)
     return median(seconds)
 
 

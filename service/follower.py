@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 
 from service import metrics, model, policy, repository
+from service.cost import Cost
 from service.errors import Unavailable
 from service.graph import Provider
 from service.model import Model
 from service.policy import Policy
 from service.registry import Entry, Refused, Registry
+from service.rehearsal import Rehearsal
 from service.repository import BrokenVersion, Found
 from service.settings import Settings
 from service.trial import Trial
@@ -30,6 +32,7 @@ class Follower:
         self, registry: Registry, settings: Settings, provider: Provider, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry, self._settings, self._provider, self._clock = registry, settings, provider, clock
+        self._rehearse = Rehearsal(settings, provider)
         self._stamps: dict[str, tuple[int, int, int] | None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
@@ -137,7 +140,10 @@ class Follower:
         fields = {"model": found.name, "version": found.version}
         entry.loading.add(found.version)
         try:
-            loaded = await asyncio.to_thread(self._load, found)
+            # at the start nobody is served yet, and this process is the fastest
+            apart = self._settings.rehearse and self._registry.looked
+            known = await self._rehearse(found) if apart else None
+            loaded = await asyncio.to_thread(self._load, found, known)
             await loaded.start(self._settings)
         except BrokenVersion as error:
             if not refused or refused.reason != str(error):
@@ -156,8 +162,8 @@ class Follower:
         self._choose(found.name, entry)
         return True
 
-    def _load(self, found: Found) -> Model:
-        return model.load(repository.read(found), self._registry.rooms, self._provider, self._settings)
+    def _load(self, found: Found, known: Cost | None) -> Model:
+        return model.load(repository.read(found), self._registry.rooms, self._provider, self._settings, known)
 
     def _choose(self, name: str, entry: Entry) -> None:
         """Which version answers from now on."""
@@ -219,6 +225,7 @@ class Follower:
 
     async def close(self) -> None:
         """Drain every version."""
+        await self._rehearse.close()
         self._registry.draining = True
         for name, entry in list(self._registry.entries.items()):
             if entry.trial:

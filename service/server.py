@@ -4,8 +4,10 @@ Knows uvicorn's server and its httptools protocol (pinned in pyproject.toml, tes
 as an app with a registry. Body limits are in `routes`, because they need the route; several processes are in `workers`.
 """
 
+import gc
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import BadRequest, HeadersTooLarge, Overloaded, RequestTimeout, ServiceError, UriTooLong
 from service.settings import Settings
+
+SWITCH_S = 0.0005
+"""After so long a thread that loads a model lets the event loop have its turn; Python's own 5 ms are longer than most answers."""
 
 
 class Config(uvicorn.Config):
@@ -119,6 +124,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._settings = config.settings
         self._stop_at: float | None = None
+        self._settled = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
         """The first signal drains, the second one exits at once.
@@ -138,6 +144,10 @@ class Server(uvicorn.Server):
             self.should_exit = True
         if counter % 10 == 0:
             self._close_slow()
+        if not self._settled and self.config.loaded_app.state.registry.looked:
+            self._settled = True
+            gc.collect()
+            gc.freeze()  # what is here now stays: no later collection looks at all of it again, while every request waits
         return await super().on_tick(counter)
 
     def _close_slow(self) -> None:
@@ -165,4 +175,5 @@ def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
 
 def run(build: Callable[[Settings], FastAPI], settings: Settings, listener: socket.socket) -> None:
     """Serve on `listener` until told to stop."""
+    sys.setswitchinterval(SWITCH_S)
     Server(Config(build, settings)).run([listener])

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     versions: Count = Field(2, description="how many of a model's newest good versions are served")
     pin: Pins = Field("none", description="versions that answer unless a policy says otherwise, such as `digits=3,oil=1`")
     reload_s: Seconds = Field(0.25, description="seconds between two looks at the repository")
+    rehearse: bool = Field(True, description="check new versions in a process of their own, so that no request waits for it")
+    rehearsal_s: Seconds = Field(60.0, description="seconds that such a check may take")
     retry_s: Seconds = Field(30.0, description="seconds before a refused version is tried again")
     drift_window_s: Seconds = Field(3600.0, description="seconds of live requests that are compared with the training data")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 FILE = "tokenizer.json"
@@ -123,7 +124,7 @@ class Tokenizer:
     def load(cls, data: bytes) -> "Tokenizer":
         """From the bytes of `tokenizer.json`. Raises ValueError where it is none of ours."""
         try:
-            found: Any = json.loads(data)
+            found: Any = orjson.loads(data)
             return cls(_words(found), int(found["limit"]), int(found["head"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{FILE} cannot be read: {error}") from error

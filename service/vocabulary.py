@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import orjson
 from rapidfuzz import fuzz, process
 
 from service import text
@@ -116,7 +117,7 @@ class Vocabulary:
     def load(cls, data: bytes) -> "Vocabulary":
         """From the bytes of `vocabulary.json`. Raises ValueError where it is none of ours."""
         try:
-            found: Any = json.loads(data)
+            found: Any = orjson.loads(data)
             return cls(_all(found["words"], str), _all(found["counts"], int), _all(found["columns"], str))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{FILE} cannot be read: {error}") from error

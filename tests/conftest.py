@@ -448,7 +448,7 @@ def models_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(models_dir: Path) -> Settings:
-    return Settings(models_dir=models_dir, reload_s=0.05, drain_delay_s=0, max_batch=8)
+    return Settings(models_dir=models_dir, reload_s=0.05, rehearse=False, drain_delay_s=0, max_batch=8)
 
 
 @contextlib.asynccontextmanager

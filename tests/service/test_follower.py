@@ -32,7 +32,7 @@ def clock():
 
 def following(models_dir, clock=time.monotonic, **settings) -> tuple[Registry, Follower]:
     registry = Registry(rooms())
-    return registry, Follower(registry, Settings(models_dir=models_dir, max_batch=2, **settings), "cpu", clock)
+    return registry, Follower(registry, Settings(models_dir=models_dir, max_batch=2, rehearse=False, **settings), "cpu", clock)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ async def test_a_refused_version_is_not_tried_at_every_look_but_again_later(regi
     write_version(models_dir, version=2, files={"model.onnx": b"junk"})
     tried = []
     load = follower._load
-    monkeypatch.setattr(follower, "_load", lambda found: tried.append(found.version) or load(found))
+    monkeypatch.setattr(follower, "_load", lambda found, known: tried.append(found.version) or load(found, known))
     await follower.look()
     await follower.look()
     assert tried.count(2) == 1
@@ -221,10 +221,10 @@ async def test_an_unloaded_model_serves_nothing_and_says_so_until_it_is_loaded(r
 async def test_a_load_tries_a_refused_version_again_at_once(registry, follower, models_dir, monkeypatch):
     load, fails = follower._load, [True]
 
-    def once(found):
+    def once(found, known):
         if fails.pop() if fails else False:
             raise BrokenVersion("it was not its day")
-        return load(found)
+        return load(found, known)
 
     monkeypatch.setattr(follower, "_load", once)
     await follower.look()
@@ -272,9 +272,9 @@ async def test_while_a_version_is_loaded_it_is_said_to_be(registry, follower, mo
     await follower.look()
     seen, load = {}, follower._load
 
-    def watch(found):
+    def watch(found, known):
         seen[found.version] = registry.entries["light"].states()[found.version][0]
-        return load(found)
+        return load(found, known)
 
     monkeypatch.setattr(follower, "_load", watch)
     write_version(models_dir, version=2)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 def following(models_dir) -> tuple[Registry, Follower]:
     registry = Registry(rooms())
-    return registry, Follower(registry, Settings(models_dir=models_dir, max_batch=2), "cpu")
+    return registry, Follower(registry, Settings(models_dir=models_dir, max_batch=2, rehearse=False), "cpu")
 
 
 @pytest.fixture

@@ -188,10 +188,10 @@ async def test_a_model_that_is_being_loaded_is_503_and_not_unknown(client, setti
     follower, answers = client.app.state.follower, []
     real, loop_client = follower._load, client
 
-    def watched(found):
+    def watched(found, known):
         entry = client.app.state.registry.entries["new"]
         answers.append((entry.loading, entry.silence("new")))
-        return real(found)
+        return real(found, known)
 
     monkeypatch.setattr(follower, "_load", watched)
     write_version(settings.models_dir, "new")
