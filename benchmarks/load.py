@@ -1,9 +1,11 @@
 """Requests at a steady pace over kept connections, without a client library: the bytes are made once, answers are read whole.
 
-    python -m benchmarks.load '{"url": …, "requests": [[path, content type, base64 body], …], "connections": 8, "rate": 200, "seconds": 5}'
+    python -m benchmarks.load '{"url": …, "requests": [[path, content type, base64 body], …],
+                                "connections": 8, "rate": 200, "seconds": 5}'
 
-prints a line of JSON an answer: when it was due (seconds since the start), milliseconds from then, status, and the body's first
-`keep` characters. A request that is late because the one before it was slow counts from when it was due (no coordinated omission).
+prints a line of JSON an answer: its connection, when it was due (seconds since the start), milliseconds from then, status, and the
+body's first `keep` characters. A request that is late because the one before it was slow counts from when it was due, so that
+nothing is left out.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 async def pace(url: str, requests: list[bytes], *, connections: int, rate: float, seconds: float) -> list[list[Answer]]:
-    """What each connection got, in order. `rate` requests a second in all; 0 for as many as there can be, one after the other."""
+    """What each connection got, in order. `rate` requests a second in all; 0 for as many as there can be."""
     where, begun, found = urlsplit(url), time.perf_counter(), list[list[Answer]]()
 
     async def one(index: int) -> None:

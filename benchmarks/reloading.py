@@ -1,6 +1,8 @@
-"""Whether one model's late answers get later while another is loaded, again and again: p99 of `digits` beside reloads, in turns.
+"""Whether one model's late answers get later while another is loaded: p99 of `digits`, with and without loads, in turns.
 
-python benchmarks/reloading.py [--model reviews] [--rounds 7] [--seconds 6]
+python benchmarks/reloading.py [--model reviews] [--rounds 7] [--seconds 6] [--every 0] [--share 0.5]
+
+`--every 0` loads again and again; `--every 10` once in ten seconds. `--share` is that of the most requests there can be.
 """
 
 import argparse
@@ -41,7 +43,7 @@ def load(url: str, rate: float, seconds: float) -> list[list]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def reload(client: httpx.Client, name: str, stop: threading.Event) -> list[float]:
+def reload(client: httpx.Client, name: str, every: float, stop: threading.Event) -> list[float]:
     """Load the model again and again; how long each took."""
     took = []
     while not stop.is_set():
@@ -49,7 +51,7 @@ def reload(client: httpx.Client, name: str, stop: threading.Event) -> list[float
         begun = time.perf_counter()
         client.post(f"/v2/repository/models/{name}/load").raise_for_status()
         took.append(time.perf_counter() - begun)
-        stop.wait(0.1)
+        stop.wait(max(0.1, begun + every - time.perf_counter()))
     return took
 
 
@@ -58,6 +60,8 @@ def main() -> None:
     parser.add_argument("--model", default="reviews")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--every", type=float, default=0)
+    parser.add_argument("--share", type=float, default=0.5)
     arguments = parser.parse_args()
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -72,12 +76,14 @@ def main() -> None:
             until_answered(client, "/v1/classify", {"content": SEVEN_PNG, "headers": {"content-type": "image/png"}})
             time.sleep(2)
             peak = len(load(url, 0, 3)) / 3
-            rate = peak / 2
+            rate = peak * arguments.share
             p50, p99, loads = {"quiet": [], "reloading": []}, {"quiet": [], "reloading": []}, []
             for _ in range(arguments.rounds):
                 for way in p99:
                     stop = threading.Event()
-                    beside = threading.Thread(target=lambda stop=stop: loads.extend(reload(client, arguments.model, stop)))
+                    beside = threading.Thread(
+                        target=lambda stop=stop: loads.extend(reload(client, arguments.model, arguments.every, stop))
+                    )
                     if way == "reloading":
                         beside.start()
                     found = load(url, rate, arguments.seconds)
@@ -91,7 +97,9 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
-    print(f"digits at {rate:.0f} requests a second (half of {peak:.0f}), {arguments.model} loaded {len(loads)} times")
+    print(
+        f"digits at {rate:.0f} requests a second ({arguments.share:g} of {peak:.0f}), {arguments.model} loaded {len(loads)} times"
+    )
     print(f"a load: median {statistics.median(loads):.2f} s")
     for way in p99:
         print(

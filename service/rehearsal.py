@@ -3,15 +3,14 @@
     service --a version's name and folder, a line of JSON--> this process: digests, graphs, golden, examples, costs
             <--costs, or why it must not be served--------
 
-So that no request waits for a load, and so that a graph that crashes its process, hangs, or wants all memory takes nothing along.
-The service then opens the same files itself (their digests stand in the manifest, the manifest's digest in the answer). The process
-is started when it is first needed and ends when it has been idle. Knows models; knows no HTTP and no registry.
+So that no request waits for a load, and so that a graph that crashes its process, hangs, or wants all memory takes nothing
+along. The service then opens the same files itself (their digests stand in the manifest, the manifest's digest in the answer).
+The process is started when it is first needed and ends when it has been idle. Knows models; knows no HTTP and no registry.
 """
 
 import asyncio
 import json
 import logging
-import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("modelyard.rehearsal")
 IDLE_S = 10.0
 """The process ends when it was not asked for so long."""
+HUMBLE = """
+import os, runpy
+try:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+except (AttributeError, OSError):
+    pass
+runpy.run_module("service.rehearsal", run_name="__main__", alter_sys=True)
+"""
+"""How it starts: with the processor when nobody else wants it, before it imports anything that takes long."""
 LONGEST_LINE = 2**20
 """Bytes of an answer."""
 
@@ -83,7 +91,7 @@ class Rehearsal:
     async def _start(self) -> "Process":
         arguments = [self._settings.model_dump_json(), self._provider]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "service.rehearsal", *arguments,
+            sys.executable, "-c", HUMBLE, *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
         )  # fmt: skip
         return self._process
@@ -115,14 +123,6 @@ def _manifest_digest(found: Found) -> str:
         raise BrokenVersion(f"its manifest cannot be read: {error.strerror}") from error
 
 
-def _humbly() -> None:
-    """The processor when nobody else wants it, and the first to go where memory runs out."""
-    with suppress(AttributeError, OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
 def answer(line: str, settings: Settings, provider: Provider) -> dict[str, Any]:
     """One version, checked: its costs and its manifest's digest, or why it is broken."""
     asked = json.loads(line)
@@ -139,7 +139,8 @@ def main(arguments: list[str]) -> int:
     """Answer each line of the standard input until it ends."""
     settings = Settings.model_validate_json(arguments[0])
     provider: Provider = "cuda" if arguments[1] == "cuda" else "cpu"
-    _humbly()
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, it goes first
     for line in sys.stdin:
         sys.stdout.write(json.dumps(answer(line, settings, provider)) + "\n")
         sys.stdout.flush()
