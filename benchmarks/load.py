@@ -3,17 +3,18 @@
     python -m benchmarks.load '{"url": …, "requests": [[path, content type, base64 body], …],
                                 "connections": 8, "rate": 200, "seconds": 5}'
 
-prints a line of JSON an answer: its connection, when it was due (seconds since the start), milliseconds from then, status, and the
-body's first `keep` characters. A request that is late because the one before it was slow counts from when it was due, so that
-nothing is left out.
+prints a line of JSON an answer: its connection, when it was due (seconds since the start), milliseconds from then, status, and
+the body's first `keep` characters. A request that is late because the one before it was slow counts from when it was due.
 """
 
 import asyncio
 import base64
 import json
+import signal
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 
@@ -41,8 +42,10 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(head.split(b" ", 2)[1]), await reader.readexactly(length)
 
 
-async def pace(url: str, requests: list[bytes], *, connections: int, rate: float, seconds: float) -> list[list[Answer]]:
-    """What each connection got, in order. `rate` requests a second in all; 0 for as many as there can be."""
+async def pace(
+    url: str, requests: list[bytes], stop: asyncio.Event, *, connections: int, rate: float, seconds: float
+) -> list[list[Answer]]:
+    """What each connection got, in order, until `stop`. `rate` requests a second in all; 0 for as many as there can be."""
     where, begun, found = urlsplit(url), time.perf_counter(), list[list[Answer]]()
 
     async def one(index: int) -> None:
@@ -53,7 +56,7 @@ async def pace(url: str, requests: list[bytes], *, connections: int, rate: float
         while True:
             now = time.perf_counter() - begun
             due = (index + turn * connections) / rate if rate else now
-            if due > seconds:
+            if due > seconds or stop.is_set():
                 break
             if due > now:
                 await asyncio.sleep(due - now)
@@ -67,12 +70,19 @@ async def pace(url: str, requests: list[bytes], *, connections: int, rate: float
     return found
 
 
+async def _until_told(url: str, requests: list[bytes], how: dict[str, Any]) -> list[list[Answer]]:
+    """`pace`, ended early by SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    return await pace(url, requests, stop, **how)
+
+
 def main() -> None:
     """From the command line, so that the load has a process of its own."""
     asked = json.loads(sys.argv[1])
     keep = asked.pop("keep", 0)
     made = [request(asked["url"], path, media, base64.b64decode(body)) for path, media, body in asked.pop("requests")]
-    found = asyncio.run(pace(asked.pop("url"), made, **asked))
+    found = asyncio.run(_until_told(asked.pop("url"), made, asked))
     for index, connection in enumerate(found):
         for one in connection:
             print(json.dumps([index, one.due_s, one.ms, one.status, one.body[:keep].decode(errors="replace")]))

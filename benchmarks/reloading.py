@@ -97,9 +97,7 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
-    print(
-        f"digits at {rate:.0f} requests a second ({arguments.share:g} of {peak:.0f}), {arguments.model} loaded {len(loads)} times"
-    )
+    print(f"digits at {rate:.0f} a second ({arguments.share:g} of {peak:.0f}); {arguments.model} loaded {len(loads)} times")
     print(f"a load: median {statistics.median(loads):.2f} s")
     for way in p99:
         print(

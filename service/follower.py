@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from service import metrics, model, policy, repository
+from service.agreement import POLL_S, Agreement
 from service.cost import Cost
 from service.errors import Unavailable
 from service.graph import Provider
@@ -19,7 +20,7 @@ from service.policy import Policy
 from service.registry import Entry, Refused, Registry
 from service.rehearsal import Rehearsal
 from service.repository import BrokenVersion, Found
-from service.settings import Settings
+from service.settings import Settings, shared_folder
 from service.trial import Trial
 
 log = logging.getLogger("modelyard.follower")
@@ -33,6 +34,8 @@ class Follower:
     ) -> None:
         self._registry, self._settings, self._provider, self._clock = registry, settings, provider, clock
         self._rehearse = Rehearsal(settings, provider)
+        self._agreement = Agreement(shared_folder(), settings.workers)
+        self._agreeing: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._stamps: dict[str, tuple[int, int, int] | None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
@@ -91,6 +94,8 @@ class Follower:
         entry.refused = {version: one for version, one in entry.refused.items() if version in found}
         await self._read_policy(name, entry)
         keep = await self._load_wanted(entry)
+        if name in self._agreeing and entry.answering:
+            keep.add(entry.answering)  # others still answer with it
         for version in set(entry.served) - keep:
             self._drop(name, entry, version)
         self._choose(name, entry)
@@ -166,12 +171,40 @@ class Follower:
         return model.load(repository.read(found), self._registry.rooms, self._provider, self._settings, known)
 
     def _choose(self, name: str, entry: Entry) -> None:
-        """Which version answers from now on."""
-        chosen = entry.policy.answering(frozenset(entry.served))
-        if chosen != entry.answering:
-            log.info("version answers", extra={"fields": {"model": name, "version": chosen, "before": entry.answering}})
-            metrics.VERSION.labels(name).set(chosen or 0)
-        entry.answering = chosen
+        """Which version answers from now on, or from when all workers can answer with it."""
+        chosen, now = entry.policy.answering(frozenset(entry.served)), entry.answering
+        if not (self._agreement.needed and chosen and now in entry.served):
+            self._follow(name, entry, chosen, 0.0)
+        elif chosen != now:
+            decision = f"{chosen}-{self._stamps.get(name)}-{entry.served[chosen][0].stamp}".replace(" ", "")
+            pending = self._agreeing.get(name)
+            if pending and pending[0] == decision:
+                return
+            self._give_up(name)
+            self._agreeing[name] = (decision, asyncio.create_task(self._agree(name, entry, chosen, decision)))
+        else:
+            self._give_up(name)
+            entry.switch = None
+
+    async def _agree(self, name: str, entry: Entry, chosen: int, decision: str) -> None:
+        """Wait until all workers can answer with a version, then switch at the moment that all of them work out."""
+        await asyncio.to_thread(self._agreement.ready, name, decision)
+        while (when := await asyncio.to_thread(self._agreement.when, name, decision)) is None:  # noqa: ASYNC110 - other processes
+            await asyncio.sleep(POLL_S)
+        self._follow(name, entry, chosen, when)
+        await asyncio.sleep(max(0.0, when - time.time()))
+        self._agreeing.pop(name, None)
+
+    def _give_up(self, name: str) -> None:
+        if pending := self._agreeing.pop(name, None):
+            pending[1].cancel()
+
+    def _follow(self, name: str, entry: Entry, chosen: int | None, when: float) -> None:
+        if chosen == entry.answering:
+            return
+        log.info("version answers", extra={"fields": {"model": name, "version": chosen, "before": entry.answering}})
+        metrics.VERSION.labels(name).set(chosen or 0)
+        entry.switch = (chosen, when)
 
     def _try(self, entry: Entry) -> None:
         """Begin, keep or end the trial that the policy wants."""
@@ -226,12 +259,14 @@ class Follower:
     async def close(self) -> None:
         """Drain every version."""
         await self._rehearse.close()
+        for name in list(self._agreeing):
+            self._give_up(name)
         self._registry.draining = True
         for name, entry in list(self._registry.entries.items()):
             if entry.trial:
                 entry.trial.close()
                 entry.trial = None
-            entry.answering = None
+            entry.held, entry.switch = None, None
             for version in list(entry.served):
                 self._drop(name, entry, version)
         await asyncio.gather(*self._closing)

@@ -6,6 +6,7 @@ no HTTP, no family by name, and nothing of the disk.
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -45,8 +46,17 @@ class Entry:
     refused: dict[int, Refused] = field(default_factory=dict)
     loading: set[int] = field(default_factory=set)
     trial: Trial | None = None
-    answering: int | None = None
-    """The version that answers where a request names none."""
+    held: int | None = None
+    """The version that answers, unless the moment of `switch` has come."""
+    switch: tuple[int | None, float] | None = None
+    """The version that answers from that moment on, in seconds since 1970."""
+
+    @property
+    def answering(self) -> int | None:
+        """The version that answers now where a request names none."""
+        if self.switch and time.time() >= self.switch[1]:
+            self.held, self.switch = self.switch[0], None
+        return self.held
 
     def newest_first(self) -> list[Model]:
         """Those that are served."""

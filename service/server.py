@@ -23,7 +23,7 @@ from service.errors import BadRequest, HeadersTooLarge, Overloaded, RequestTimeo
 from service.settings import Settings
 
 SWITCH_S = 0.0005
-"""After so long a thread that loads a model lets the event loop have its turn; Python's own 5 ms are longer than most answers."""
+"""After so long a thread that loads a model lets the event loop have its turn; Python's own 5 ms outlast most answers."""
 
 
 class Config(uvicorn.Config):

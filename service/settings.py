@@ -88,6 +88,12 @@ def shares_metrics() -> bool:
     return "PROMETHEUS_MULTIPROC_DIR" in os.environ  # noqa: TID251 - this is the module that the rule names
 
 
+def shared_folder() -> Path | None:
+    """Where processes that share a port can leave each other word; None for one alone."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # noqa: TID251 - this is the module that the rule names
+    return Path(folder) / "agreement" if folder else None
+
+
 def colours() -> bool:
     """Whether a person is reading the log on a terminal."""
     return sys.stderr.isatty()
