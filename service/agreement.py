@@ -51,7 +51,7 @@ def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return self._folder is not None and self._workers > 1
+        return False
     except PermissionError:
         return True
     return True
