@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import re
+import time
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,13 @@ from tests.conftest import DATA, ROOT
 def slice_of_mnist():
     with np.load(DATA / "mnist.npz") as archive:
         return archive["test_images"], archive["test_labels"]
+
+
+@pytest.fixture(scope="module")
+def mnist_rows():
+    """Real pictures that the network was trained on: what no drift looks like."""
+    with np.load(DATA / "mnist.npz") as archive:
+        return archive["train_images"][:500]
 
 
 @pytest.fixture
@@ -85,3 +94,27 @@ def test_all_ten_thousand_test_pictures_give_the_score_in_the_manifest():
     answers = [session.run(None, {"image": rows})[0].argmax(1) for rows in np.split(pictures.reshape(-1, 28, 28, 1), 20)]
     accuracy = float((np.concatenate(answers) == labels).mean())
     assert accuracy == pytest.approx(Manifest.read(folder).scores["accuracy"], abs=1e-9)
+
+
+def drift(url: str) -> dict[str, dict]:
+    return {one["name"]: one for one in httpx.get(f"{url}/v1/models/digits/drift").json()["properties"]}
+
+
+def send(url: str, pictures: np.ndarray, pause_s: float = 0.06) -> None:
+    """As tensors, no faster than they are looked at."""
+    for start in range(0, len(pictures), 16):
+        part = pictures[start : start + 16]
+        tensor = {"name": "image", "datatype": "UINT8", "shape": [len(part), 28, 28, 1], "data": part.ravel().tolist()}
+        httpx.post(f"{url}/v2/models/digits/infer", json={"inputs": [tensor]}).raise_for_status()
+        time.sleep(pause_s)
+
+
+def test_digits_like_those_of_the_training_are_no_drift_and_inverted_ones_are(start, mnist_rows):
+    steady, moved = start(models_dir=ROOT / "models"), start(models_dir=ROOT / "models")
+    send(steady.url, mnist_rows)
+    send(moved.url, 255 - mnist_rows)
+    assert drift(steady.url)["mean_pixel"]["drift"] == "none"
+    assert drift(moved.url)["mean_pixel"]["drift"] == "large"
+    metrics = httpx.get(f"{moved.url}/metrics").text
+    (line,) = re.findall(r'modelyard_drift\{model="digits"\} (\S+)', metrics)
+    assert float(line) > 1

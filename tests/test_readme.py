@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -106,3 +107,18 @@ def test_every_endpoint_that_is_named_exists():
     for line in re.findall(r"^\| `(?:GET|POST) /.*", README, re.M):
         for path in re.findall(r"`(?:(?:GET|POST) )?(/[^`]*)`", line):
             assert path in paths, path
+
+
+def test_the_client_example_runs_as_it_stands(start):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    server = start(models_dir=ROOT / "models")
+    code = code.replace("localhost:8000", server.url.removeprefix("http://"))
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"b'0\.\d+:1:positive'.*b'0\.\d+:0:negative'", printed, re.S), printed
+
+
+def test_every_command_on_versions_is_known():
+    from service.commands import COMMANDS
+
+    named = set(re.findall(r"python -m service models (\w+)", README)) | set(re.findall(r"`(\w+) NAME", README))
+    assert named == set(COMMANDS)

@@ -8,7 +8,7 @@ import pytest
 
 from service import images
 from service.samples import SEVEN_PNG
-from tests.conftest import serving, write_version
+from tests.conftest import serving, until, write_version
 
 pytestmark = pytest.mark.anyio
 PNG = {"content-type": "image/png"}
@@ -206,3 +206,50 @@ async def test_a_long_picture_is_decoded_off_the_event_loop(client, monkeypatch)
         "_preprocess",
         "_said",
     ]  # and what is long to read, is long to answer
+
+
+async def test_a_model_tells_its_lineage_its_policy_and_every_versions_state(client, settings):
+    write_version(settings.models_dir, version=2, files={"model.onnx": b"junk"})
+    await until(lambda: client.app.state.registry.refused())
+    told = (await client.get("/v1/models/light")).json()
+    assert (told["lineage"]["version"], told["lineage"]["code"], told["lineage"]["source"]["name"]) == (1, "-", "made")
+    assert [(one["version"], one["state"]) for one in told["states"]] == [(2, "UNAVAILABLE"), (1, "READY")]
+    assert (told["policy"]["pinned"], told["trial"], told["difference"]) == (None, None, None)
+
+
+async def test_two_versions_are_compared_whether_they_are_served_or_only_on_disk(client, settings):
+    for version in (2, 3, 4):
+        write_version(settings.models_dir, version=version, scores={"accuracy": version / 10}, gain=version / 10)
+    await until(lambda: client.app.state.registry.get("light").version == 4)
+    for against in ("3", "2"):
+        told = (await client.get(f"/v1/models/light?version=4&against={against}")).json()["difference"]
+        assert (told["from"], told["to"]) == (int(against), 4)
+        assert told["scores"]["accuracy"]["change"] == pytest.approx((4 - int(against)) / 10)
+        assert told["files"] == ["golden.npz", "model.onnx"]
+
+
+@pytest.mark.parametrize(("against", "status"), [("7", 404), ("x", 422), ("0", 422), ("..%2f1", 422)])
+async def test_a_version_that_cannot_be_compared_with_is_named(client, against, status):
+    answer = await client.get(f"/v1/models/light?against={against}")
+    assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
+
+
+async def test_drift_is_told_of_each_watched_property(settings):
+    deciles = [float(light) for light in range(0, 253, 23)][:11]
+    write_version(settings.models_dir, statistics={"mean_pixel_deciles": deciles, "label_shares": {"dark": 0.5, "light": 0.5}})
+    async with serving(settings) as client:
+        for light in (9, 9, 200):
+            await client.post("/v1/classify", content=grey(light), headers=PNG)
+        told = (await client.get("/v1/models/light/drift")).json()
+        assert [(one["name"], one["observations"], one["drift"]) for one in told["properties"]] == [
+            ("mean_pixel", 3, "too few"),
+            ("label", 3, "too few"),
+        ]
+        assert [one["found"] for one in told["properties"][1]["bins"]] == [0.66667, 0.33333]
+
+
+async def test_of_a_pinned_version_the_card_tells(client, settings):
+    write_version(settings.models_dir, version=2, summary="newer")
+    await client.app.state.follower.change("light", pinned=1)
+    (card,) = (await client.get("/v1/models")).json()["models"]
+    assert (card["version"], card["versions"], card["summary"]) == (1, [2, 1], "How light a picture is")
