@@ -1,7 +1,7 @@
 """Requests at a steady pace over kept connections, without a client library: the bytes are made once, answers are read whole.
 
-    python -m benchmarks.load '{"url": …, "requests": [[path, content type, base64 body], …],
-                                "connections": 8, "rate": 200, "seconds": 5}'
+    … | python -m benchmarks.load, where … is {"url": …, "requests": [[path, content type, base64 body, header …], …],
+                                               "connections": 8, "rate": 200, "seconds": 5}
 
 prints a line of JSON an answer: its connection, when it was due (seconds since the start), milliseconds from then, status, and
 the body's first `keep` characters. A request that is late because the one before it was slow counts from when it was due.
@@ -28,17 +28,21 @@ class Answer:
     body: bytes
 
 
-def request(url: str, path: str, media: str, body: bytes) -> bytes:
-    """The bytes of a POST."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
+def request(url: str, path: str, media: str, body: bytes, *more: str) -> bytes:
+    """The bytes of a POST; `more` are headers as they stand on the wire."""
+    lines = (
+        f"POST {path} HTTP/1.1",
+        f"Host: {urlsplit(url).netloc}",
+        f"Content-Type: {media}",
+        f"Content-Length: {len(body)}",
+        *more,
     )
-    return head.encode() + body
+    return "\r\n".join((*lines, "", "")).encode() + body
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    length = int(head.lower().split(b"\ncontent-length:", 1)[1].split(b"\r\n", 1)[0])
     return int(head.split(b" ", 2)[1]), await reader.readexactly(length)
 
 
@@ -79,9 +83,10 @@ async def _until_told(url: str, requests: list[bytes], how: dict[str, Any]) -> l
 
 def main() -> None:
     """From the command line, so that the load has a process of its own."""
-    asked = json.loads(sys.argv[1])
+    asked = json.load(sys.stdin)
     keep = asked.pop("keep", 0)
-    made = [request(asked["url"], path, media, base64.b64decode(body)) for path, media, body in asked.pop("requests")]
+    made = [request(asked["url"], path, media, base64.b64decode(body), *more) for path, media, body, *more in asked["requests"]]
+    del asked["requests"]
     found = asyncio.run(_until_told(asked.pop("url"), made, asked))
     for index, connection in enumerate(found):
         for one in connection:

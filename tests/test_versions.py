@@ -46,9 +46,12 @@ def load(url: str, rate: float, seconds: float) -> subprocess.Popen[str]:
         "url": url, "requests": [["/v1/classify", "image/png", b64encode(PICTURE).decode()]],
         "connections": 8, "rate": rate, "seconds": seconds, "keep": 300,
     }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load", json.dumps(asked)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "benchmarks.load"]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdin.write(json.dumps(asked))
+    process.stdin.close()
+    process.stdin = None  # so that `communicate` leaves it alone
+    return process
 
 
 @dataclass(frozen=True)
