@@ -68,6 +68,8 @@ benchmark: $(VENV)/.all
 	$(BIN)/python benchmarks/reading.py
 	$(BIN)/python benchmarks/forecasting.py
 	$(BIN)/python benchmarks/words.py
+	$(BIN)/python benchmarks/tensors.py
+	$(BIN)/python benchmarks/reloading.py --every 10 --seconds 10
 
 image-test:
 	tests/image/run.sh

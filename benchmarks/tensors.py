@@ -1,6 +1,9 @@
 """64 pictures a request as tensors: bytes beside JSON beside onnxruntime alone in process, in turns.
 
-python benchmarks/tensors.py [--clients 16] [--rounds 5] [--seconds 4]
+python benchmarks/tensors.py [--models models] [--model digits] [--clients 16] [--rounds 5] [--seconds 4]
+
+The network of Chollet's book, on which servers are compared elsewhere, is trained to the side by
+python -m training train classifier --architecture book --epochs 1 --name book --models-dir runs/book
 """
 
 import argparse
@@ -23,9 +26,6 @@ from benchmarks.serving import ROOT, free_port, until_answered
 from service.graph import Graph
 from service.samples import SEVEN_PNG
 
-PATH = "/v2/models/digits/infer"
-FOLDER = ROOT / "models/digits/1"
-
 
 def pictures(count: int) -> np.ndarray:
     """Real test pictures of MNIST."""
@@ -33,7 +33,7 @@ def pictures(count: int) -> np.ndarray:
         return archive["test_images"][:count, :, :, np.newaxis]
 
 
-def as_bytes(images: np.ndarray) -> list[str]:
+def as_bytes(path: str, images: np.ndarray) -> list[str]:
     """A request whose tensors go and come as bytes."""
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape)}
     document = {
@@ -42,13 +42,13 @@ def as_bytes(images: np.ndarray) -> list[str]:
     }
     written = json.dumps(document).encode()
     body = b64encode(written + images.tobytes()).decode()
-    return [PATH, "application/octet-stream", body, f"Inference-Header-Content-Length: {len(written)}"]
+    return [path, "application/octet-stream", body, f"Inference-Header-Content-Length: {len(written)}"]
 
 
-def as_json(images: np.ndarray) -> list[str]:
+def as_json(path: str, images: np.ndarray) -> list[str]:
     """The same as JSON, there and back."""
     tensor = {"name": "image", "datatype": "UINT8", "shape": list(images.shape), "data": images.ravel().tolist()}
-    return [PATH, "application/json", b64encode(json.dumps({"inputs": [tensor]}).encode()).decode()]
+    return [path, "application/json", b64encode(json.dumps({"inputs": [tensor]}).encode()).decode()]
 
 
 def over_http(url: str, request: list[str], clients: int, seconds: float) -> float:
@@ -61,9 +61,8 @@ def over_http(url: str, request: list[str], clients: int, seconds: float) -> flo
     return 64 * len(answers) / seconds
 
 
-def alone(images: np.ndarray, threads: int, seconds: float) -> float:
+def alone(data: bytes, images: np.ndarray, threads: int, seconds: float) -> float:
     """Pictures a second of onnxruntime in process: a session of one thread in each of `threads`, or one session of them all."""
-    data = (FOLDER / "model.onnx").read_bytes()
 
     def best_of(sessions: int, inside: int) -> float:
         counts = [0] * sessions
@@ -87,16 +86,23 @@ def alone(images: np.ndarray, threads: int, seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--model", default="digits")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4)
     arguments = parser.parse_args()
     images, cores = pictures(64), len(os.sched_getaffinity(0))
+    path, data = f"/v2/models/{arguments.model}/infer", (arguments.models / arguments.model / "1/model.onnx").read_bytes()
     servers, ways = [], dict[str, Callable[[], float]]()
     for workers in (1, cores):
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        settings = {"MODELYARD_PORT": str(port), "MODELYARD_WORKERS": str(workers)}
+        settings = {
+            "MODELYARD_PORT": str(port),
+            "MODELYARD_WORKERS": str(workers),
+            "MODELYARD_MODELS_DIR": str(arguments.models.resolve()),
+        }
         servers.append(
             subprocess.Popen(
                 [sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **settings}, stderr=subprocess.DEVNULL
@@ -105,11 +111,11 @@ def main() -> None:
         until_answered(
             httpx.Client(base_url=url), "/v1/classify", {"content": SEVEN_PNG, "headers": {"content-type": "image/png"}}
         )
-        for name, request in (("bytes", as_bytes(images)), ("JSON", as_json(images))):
+        for name, request in (("bytes", as_bytes(path, images)), ("JSON", as_json(path, images))):
             ways[f"{name}, {workers} workers"] = lambda url=url, request=request: over_http(
                 url, request, arguments.clients, arguments.seconds
             )
-    ways["onnxruntime alone"] = lambda: alone(images, cores, arguments.seconds)
+    ways["onnxruntime alone"] = lambda: alone(data, images, cores, arguments.seconds)
     time.sleep(5)
     found: dict[str, list[float]] = {way: [] for way in ways}
     try:

@@ -119,8 +119,10 @@ def pin(here: Repository, asked: argparse.Namespace) -> str:
 
 
 def rollback(here: Repository, asked: argparse.Namespace) -> str:
-    """The version that answered before answers again, pinned; a trial ends."""
+    """The version that answered before answers again, pinned; where one is tried, only that ends."""
     held, now = here.policy(asked.name), here.answering(asked.name)
+    if held.trial and asked.version is None:
+        return end(here, asked)
     older = (version for version in here.intact(asked.name) if now is None or version < now)
     target = asked.version or (held.before if held.before != now else None) or next(older, None)
     if target is None:

@@ -63,6 +63,7 @@ async def patiently(future: "asyncio.Future[Result]", request: Request, deadline
             raise ClientDisconnect
         raise DeadlineExceeded(f"No answer within {deadline_s:g} s.")
     finally:
+        future.add_done_callback(_seen)  # nobody waits for it any more, whatever becomes of it
         future.cancel()
         if gone:
             gone.cancel()
@@ -71,6 +72,12 @@ async def patiently(future: "asyncio.Future[Result]", request: Request, deadline
 def waits(request: Request, settings: Settings) -> Wait:
     """How patiently an answer to this request is waited for."""
     return lambda future: patiently(future, request, settings.deadline_s)
+
+
+def _seen(future: "asyncio.Future[Any]") -> None:
+    """Its exception, if it has one, is nobody's surprise."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _gone(request: Request) -> None:
