@@ -128,7 +128,7 @@ def test_rollback_goes_to_the_version_before(done, folder):
 
 def test_rollback_of_a_rollback_goes_back(done, folder):
     done("pin", "light", "1")
-    assert done("rollback", "light") == "light: nothing is tried, version 1 answers"
+    assert done("rollback", "light") == "light: version 3 answers instead of 1, pinned"
     assert done("rollback", "light") == "light: version 1 answers instead of 3, pinned"
     assert held(folder) == Policy(pinned=1, before=3)
 
