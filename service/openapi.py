@@ -95,3 +95,9 @@ INFER_EXTRA: dict[str, Any] = {
         },
     }
 }
+
+
+def control_extra(example: dict[str, Any]) -> dict[str, Any]:
+    """The body of a call about the repository, which may be left out, for OpenAPI."""
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    return {"requestBody": {"required": False, "content": content}}

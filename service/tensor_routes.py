@@ -218,7 +218,12 @@ class TensorRoutes:
         async def all_stats() -> Response:
             return answer(_statistics([one for versions in registry.models().values() for one in versions]))
 
-        @router.post("/v2/repository/index", tags=["repository"], summary="Every version, and why one is not served")
+        @router.post(
+            "/v2/repository/index",
+            tags=["repository"],
+            summary="Every version, and why one is not served",
+            openapi_extra=openapi.control_extra({"ready": True}),
+        )
         async def index(request: Request) -> Response:
             only_ready = (await self._document(request)).get("ready") is True
             return answer(
@@ -231,7 +236,11 @@ class TensorRoutes:
             )
 
         @router.post(
-            "/v2/repository/models/{name}/load", tags=["repository"], summary="Serve a model", responses=openapi.PROTOCOL_ERRORS
+            "/v2/repository/models/{name}/load",
+            tags=["repository"],
+            summary="Serve a model",
+            responses=openapi.PROTOCOL_ERRORS,
+            openapi_extra=openapi.control_extra({"parameters": {}}),
         )
         async def load(request: Request, name: Name) -> Response:
             parameters = (await self._document(request)).get("parameters") or {}
@@ -249,6 +258,7 @@ class TensorRoutes:
             tags=["repository"],
             summary="Serve a model no longer",
             responses=openapi.PROTOCOL_ERRORS,
+            openapi_extra=openapi.control_extra({"parameters": {"unload_dependents": False}}),
         )
         async def unload(request: Request, name: Name) -> Response:
             await self._document(request)
