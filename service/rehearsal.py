@@ -11,6 +11,7 @@ The process is started when it is first needed and ends when it has been idle. K
 import asyncio
 import json
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -30,14 +31,19 @@ if TYPE_CHECKING:
 log = logging.getLogger("modelyard.rehearsal")
 IDLE_S = 10.0
 """The process ends when it was not asked for so long."""
-HUMBLE = """
-import os, runpy
+HUMBLE_S = 2.0
+"""So long it may wait for a processor that somebody else always wants; then it is started anew as anybody's equal."""
+EQUAL = """
+import runpy
+runpy.run_module("service.rehearsal", run_name="__main__", alter_sys=True)
+"""
+HUMBLE = f"""
+import os
 try:
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 except (AttributeError, OSError):
     pass
-runpy.run_module("service.rehearsal", run_name="__main__", alter_sys=True)
-"""
+{EQUAL}"""
 """How it starts: with the processor when nobody else wants it, before it imports anything that takes long."""
 LONGEST_LINE = 2**20
 """Bytes of an answer."""
@@ -58,7 +64,7 @@ class Rehearsal:
             if self._idle:
                 self._idle.cancel()
             try:
-                answer = await asyncio.wait_for(self._ask(found), self._settings.rehearsal_s)
+                answer = await asyncio.wait_for(self._ask_humbly(found), self._settings.rehearsal_s)
             except TimeoutError:
                 await self._kill()
                 raise BrokenVersion(f"it was not checked within {self._settings.rehearsal_s:g} s") from None
@@ -72,8 +78,23 @@ class Rehearsal:
             raise BrokenVersion("it changed while it was checked")
         return Cost({(rows, length): seconds for rows, length, seconds in answer["cost"]})
 
-    async def _ask(self, found: Found) -> dict[str, Any]:
-        process = self._process or await self._start()
+    async def _ask_humbly(self, found: Found) -> dict[str, Any]:
+        """Ask; where the process gets no processor, ask one that does. A process cannot be raised without privileges."""
+        asking = asyncio.ensure_future(self._ask(found))
+        try:
+            while not (await asyncio.wait({asking}, timeout=HUMBLE_S))[0]:
+                if self._process and _starves(self._process.pid):
+                    break
+            else:
+                return await asking
+        finally:
+            asking.cancel()
+        await self._kill()
+        log.info("every processor is busy: checking a new version takes its share", extra={"fields": {"model": found.name}})
+        return await self._ask(found, EQUAL)
+
+    async def _ask(self, found: Found, start: str = HUMBLE) -> dict[str, Any]:
+        process = self._process or await self._start(start)
         if process.stdin is None or process.stdout is None:
             raise TypeError("the process was started without pipes")
         asked = {"name": found.name, "version": found.version, "folder": str(found.folder)}
@@ -88,10 +109,10 @@ class Rehearsal:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def _start(self) -> "Process":
+    async def _start(self, start: str) -> "Process":
         arguments = [self._settings.model_dump_json(), self._provider]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HUMBLE, *arguments,
+            sys.executable, "-c", start, *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST_LINE,
         )  # fmt: skip
         return self._process
@@ -114,6 +135,15 @@ class Rehearsal:
         if self._idle:
             self._idle.cancel()
         await self._kill()
+
+
+def _starves(pid: int) -> bool:
+    """Whether it waited for a processor most of its time, as one that is humble may."""
+    try:
+        ran, waited, _ = map(int, Path(f"/proc/{pid}/schedstat").read_text().split())
+        return os.sched_getscheduler(pid) == os.SCHED_IDLE and waited > 3 * ran
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _manifest_digest(found: Found) -> str:

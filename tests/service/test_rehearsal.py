@@ -1,7 +1,10 @@
 """New versions are checked in a process of their own."""
 
+import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -32,6 +35,26 @@ async def test_a_good_version_has_its_costs_told_by_a_process_that_is_kept(model
     await rehearse(found(models_dir))
     assert rehearse._process.pid == pid
     assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+
+
+@pytest.fixture
+def busy():
+    """One processor for all, which somebody else always wants."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    yield
+    for hog in hogs:
+        hog.kill()
+        hog.wait()
+    os.sched_setaffinity(0, before)
+
+
+async def test_on_a_busy_machine_a_version_is_checked_all_the_same(models_dir, rehearse, busy, monkeypatch):
+    monkeypatch.setattr(rehearsal, "HUMBLE_S", 0.5)
+    async with asyncio.timeout(30):
+        await rehearse(found(models_dir))
+    assert os.sched_getscheduler(rehearse._process.pid) == os.SCHED_OTHER
 
 
 async def test_a_broken_version_is_refused_with_its_reason(models_dir, rehearse):
