@@ -11,17 +11,14 @@ from asyncio import create_task
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
-from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import __version__, logs, metrics
+from service import __version__, logs, metrics, pages
 from service.errors import (
     BadRequest,
     InvalidInput,
@@ -41,7 +38,6 @@ from service.routes import Routes
 from service.settings import Settings
 from service.tensor_routes import TensorRoutes
 
-WEB = Path(__file__).parent / "web"
 FIRST_LOOK_S = 30.0
 """A worker beside others listens after so long at the latest, its models loaded or not."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -75,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Modelyard",
         version=__version__,
         description="Small neural networks behind an API. Every example here runs as it stands.",
-        docs_url=None,  # FastAPI's pages load their scripts from another host: ours are in service/web
+        docs_url=None,  # FastAPI's pages load their scripts from another host: ours is in service/web
         redoc_url=None,
         redirect_slashes=False,  # a redirect would come before any check
         lifespan=lifespan,
@@ -83,23 +79,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.registry, app.state.follower = registry, follower
     app.include_router(Routes(settings, registry, families, provider).router())
     app.include_router(TensorRoutes(settings, registry, follower).router())
-    _pages(app)
+    pages.add(app)
     for kind in (ServiceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _handler)
     app.add_middleware(Edge, registry=registry)
     return app
-
-
-def _pages(app: FastAPI) -> None:
-    app.mount("/web", StaticFiles(directory=WEB), name="web")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(WEB / "docs.html")
-
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("/docs")
 
 
 async def _handler(request: Request, error: Exception) -> Response:

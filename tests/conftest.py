@@ -492,10 +492,17 @@ class Process:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Start real servers with settings in words; they are killed at the end."""
+    with servers(tmp_path) as begin:
+        yield begin
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[Callable[..., Process]]:
+    """The same, with their logs in `folder`."""
     started: list[Process] = []
 
     def begin(wait: bool = True, **settings: object) -> Process:
-        log = tmp_path / f"log-{len(started)}"
+        log = folder / f"log-{len(started)}"
         named = {f"MODELYARD_{key.upper()}": str(value) for key, value in {"port": 0, **settings}.items()}
         with log.open("w") as file:
             process = subprocess.Popen(
@@ -508,11 +515,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
             _ready(one)
         return one
 
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+    try:
+        yield begin
+    finally:
+        for one in started:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
 
 
 def _address(one: Process, seconds: float = 20) -> str:
