@@ -38,7 +38,7 @@ class Codes(Points):
 
 
 def read(files: Mapping[str, bytes], file: str, form: type[Points], labels: Sequence[str] = ()) -> dict[str, Any] | None:
-    """The points of `file`, None where the version has none. `labels`: names of what stands in it as numbers from 0.
+    """The points of `file`, None where the version has none. `labels`: names of the labels, which stand in it as numbers.
 
     Raises ValueError where the file is not of that form, or not of one length.
     """
@@ -46,8 +46,8 @@ def read(files: Mapping[str, bytes], file: str, form: type[Points], labels: Sequ
         return None
     found: dict[str, Any] = orjson.loads(files[file])
     try:
-        if labels:
-            found["label"] = [labels[number] for number in found["label"]]
+        if "label" in found:
+            found["label"] = [labels[number] if labels else str(number) for number in found["label"]]
         form.model_validate(found)
         lengths = {len(values) for key, values in found.items() if key != "method"}
     except (KeyError, IndexError, TypeError, ValidationError) as error:

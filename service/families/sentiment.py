@@ -158,31 +158,35 @@ def postprocess(arrays: Arrays, about: Read, assets: Assets, options: Options) -
         "truncated": encoded.truncated,
         "unknown_share": round(encoded.unknown_share, 4),
     }
+    places = text.spans(about.text) if options.explain or options.after else []
     if options.explain:
-        prediction["explanation"] = _explanation(about, row, arrays["contributions"][0], best)
+        prediction["explanation"] = {**_explanation(about, places, row, arrays["contributions"][0]), "cut": _cut(about, places)}
     if options.after:
-        prediction["after"] = _after(about, arrays["lengths"][0], arrays["beginnings"][0, :, best])
+        prediction["after"] = _after(about, places, arrays["lengths"][0], arrays["beginnings"][0, :, best])
     return prediction
 
 
-def _kept(about: Read) -> list[tuple[int, int]]:
-    """Where each word that was read stands in the text."""
-    places = text.spans(about.text)
+Places = list[tuple[int, int]]
+"""Where each word of a text starts and ends."""
+
+
+def _kept(about: Read, places: Places) -> Places:
+    """Of the words that were read."""
     return [places[index] for part in about.encoded.kept for index in part]
 
 
-def _cut(about: Read) -> dict[str, int] | None:
+def _cut(about: Read, places: Places) -> dict[str, int] | None:
     """What was left out between the words that were read."""
-    kept, places = about.encoded.kept, text.spans(about.text)
+    kept = about.encoded.kept
     if not about.encoded.truncated:
         return None
     first, last = kept[0].stop, kept[-1].start if len(kept) > 1 else about.encoded.total
     return {"start": places[first][0], "end": places[last - 1][1], "tokens": last - first}
 
 
-def _after(about: Read, lengths: Any, probabilities: Any) -> list[dict[str, Any]]:
+def _after(about: Read, places: Places, lengths: Any, probabilities: Any) -> list[dict[str, Any]]:
     """A text without a token has no beginning."""
-    kept = _kept(about)
+    kept = _kept(about, places)
     return [
         {"words": length, "end": kept[length - 1][1], "probability": probability}
         for length, probability in zip(lengths.tolist(), probabilities, strict=True)
@@ -190,8 +194,9 @@ def _after(about: Read, lengths: Any, probabilities: Any) -> list[dict[str, Any]
     ]
 
 
-def _explanation(about: Read, probabilities: Any, contributions: Any, best: int) -> dict[str, Any]:
+def _explanation(about: Read, places: Places, probabilities: Any, contributions: Any) -> dict[str, Any]:
     """The chosen label's log-odds against the mean of the others, taken apart word by word."""
+    best = int(probabilities.argmax())
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
     log_odds = _against(logs, best)
     parts = _against(contributions[: len(about.encoded.ids)].astype(np.float64), best)
@@ -202,9 +207,10 @@ def _explanation(about: Read, probabilities: Any, contributions: Any, best: int)
         "base": log_odds - parts.sum(),
         "words": [
             {"text": about.text[start:end], "start": start, "end": end, "contribution": part, "known": bool(number)}
-            for (start, end), part, number in zip(_kept(about), parts, known, strict=False)  # without a token: one unknown word
+            for (start, end), part, number in zip(
+                _kept(about, places), parts, known, strict=False
+            )  # without a token: one unknown word
         ],
-        "cut": _cut(about),
     }
 
 
