@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-import platform
-import re
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from torch import nn
 from service.golden import Arrays
 from service.manifest import GOLDEN, NAME, File, Manifest, Training, sha256
 from service.manifest import Golden as Recorded
-from training import export, loop, plots, publish
+from training import export, learning, loop, provenance, publish, report
 from training.checkpoint import replace
 from training.export import Exported
 from training.publish import Verdict
@@ -36,7 +33,6 @@ OWN = " --data DIR"
 """How the command to evaluate ends where only the owner has the data."""
 _AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 """How a line with somebody's names in it is printed: a name may hold brackets, and a path is copied whole."""
-LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
@@ -94,6 +90,12 @@ class Job:
 def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
     """The whole way. Raises TrainingError; whatever fails, the repository stays as it was."""
     job = begin(family, room, config, options, console)
+    with _reported(job):
+        return _trained(job)
+
+
+def _trained(job: Job) -> Outcome:
+    room, config, options, console = job.room, job.config, job.options, job.run.console
     network = loop.fit(room, config, job.data, job.run)
     rows = room.rows(job.data.test, job.data.files)
     replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
@@ -108,13 +110,35 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
-    job.run.finish({"scores": found.values, "parity": draft.golden.parity, "published": folder, "refused": verdict.refusal})
-    _report(job, draft, pictures)
+    job.run.finish(_summary(draft, found) | {"published": folder, "refused": verdict.refusal})
+    _tell(job, draft, pictures)
     if verdict.refusal:
         console.print(f"the gate refuses: {verdict.refusal}", style="yellow", **_AS_IT_IS)
     if folder:
         console.print(f"published {folder}", style="green", **_AS_IT_IS)
     return Outcome(job.run.folder, draft, folder, verdict.refusal)
+
+
+@contextmanager
+def _reported(job: Job) -> Iterator[None]:
+    """At the end, whatever it is, the run's report. That it cannot be written costs no version."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            job.run.stopped(str(error) or type(error).__name__)
+        raise
+    finally:
+        try:
+            job.run.console.print(f"report {report.write(job.run.folder, {job.family: job.room})}", **_AS_IT_IS)
+        except (TrainingError, OSError) as error:
+            job.run.console.print(f"no report: {error}", style="yellow", **_AS_IT_IS)
+
+
+def _summary(draft: Manifest, found: Scores) -> dict[str, Any]:
+    """What a report shows of a training that came to its end."""
+    kept = draft.model_dump(mode="json", include={"summary", "baselines", "gate", "source", "training"})
+    return {**kept, "scores": found.values, "tables": found.tables, "parity": draft.golden.parity}
 
 
 def some(rows: Arrays) -> Arrays:
@@ -125,7 +149,7 @@ def some(rows: Arrays) -> Arrays:
 
 def begin(family: str, room: Room, config: Any, options: Options, console: Console) -> Job:
     """Data and a run's folder. Raises TrainingError."""
-    code = _revision()
+    code = provenance.revision()
     settings = _settings(options)
     name = _name(room, config, options)
     if options.publish:
@@ -134,6 +158,15 @@ def begin(family: str, room: Room, config: Any, options: Options, console: Conso
     data = room.data(config, origin)
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
+    run.begun(
+        {
+            "at": datetime.now(UTC).replace(microsecond=0).isoformat(),
+            "command": provenance.command(),
+            "code": code,
+            "libraries": provenance.libraries(),
+            "source": data.source.model_dump(mode="json"),
+        }
+    )
     console.print(f"{name}: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}", **_AS_IT_IS)
     return Job(
         family,
@@ -227,7 +260,7 @@ def files_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
 def _draw(job: Job, found: Scores, rows: Arrays) -> list[Path]:
     pictures = job.room.draw(found, rows, job.data.labels, job.run.folder)
     if epochs := history(job.run):
-        pictures = [plots.curves(epochs, job.room.gate, job.run.folder / "curves.png"), *pictures]
+        pictures = [learning.curves(epochs, job.room.gate, job.run.folder / report.CURVES), *pictures]
     return pictures
 
 
@@ -240,32 +273,9 @@ def _training(job: Job, network: nn.Module) -> Training:
         epochs=len(history(job.run)) or job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
         code=job.code,
-        libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
-        command=_command(),
+        libraries=provenance.libraries(),
+        command=provenance.command(),
     )
-
-
-def _command() -> str:
-    """As it was typed, but for where things lie on this machine."""
-    return " ".join(["python -m training", *(re.sub(r"(^|=)[/~](.*/)?(?=.)", r"\1…/", word) for word in sys.argv[1:])])
-
-
-def _revision() -> str:
-    """Of the code that trained, from git."""
-    root = Path(__file__).parent.parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(root), *words],  # noqa: S607 - whichever git the user has
-            capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()  # fmt: skip
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+changes" if git("status", "--porcelain", "--", "service", "training", "pyproject.toml") else ""
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def _manifest(
@@ -320,7 +330,7 @@ def _publish(job: Job, draft: Manifest, files: dict[str, bytes]) -> Path:
     return publish.publish(job.settings.models_dir, draft.name, files, numbered)
 
 
-def _report(job: Job, draft: Manifest, pictures: list[Path]) -> None:
+def _tell(job: Job, draft: Manifest, pictures: list[Path]) -> None:
     console, run, tolerance = job.run.console, job.run, job.room.tolerance
     values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
     console.print(f"test, ONNX graph  {values}", highlight=False)

@@ -13,15 +13,6 @@ def opened(path):
         return picture.size
 
 
-def row(epoch, **more):
-    return {"epoch": epoch, "train_loss": 1 / epoch, "accuracy": 0.5, **more}
-
-
-@pytest.mark.parametrize("history", [[row(1)], [row(1, log_loss=0.3), row(2, log_loss=0.2)], [row(1, log_loss=0.0)]])
-def test_curves_are_drawn_from_one_epoch_on(tmp_path, history):
-    assert opened(plots.curves(history, "accuracy", tmp_path / "curves.png")) == (1080, 408)
-
-
 @pytest.mark.parametrize("classes", [2, 10, 60])
 def test_a_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
     counts = np.random.default_rng(0).integers(0, 9, (classes, classes))
