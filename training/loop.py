@@ -79,17 +79,13 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
     network, optimizer = fabric.setup(state.network, state.optimizer)
     state.averaged.to(fabric.device)
     with run.progress(sum(steps), sum(steps[: len(state.history)])) as advance:
-
-        def shown(steps: int, loss: float) -> None:
-            advance(steps, now(state.history, room.gate, config.epochs, loss))
-
+        shown = _shown(advance, room.gate, config.epochs, state.history)
         for epoch in range(len(state.history), config.epochs):
             begun = time.perf_counter()
             torch.manual_seed(_epoch_seed(config.seed, epoch))
             order = _order(state.row_losses, epoch, steps[epoch] * min(config.batch_size, rows), config.focus)
-            batches = _batches(
-                train, _grouped(order, train, data.ragged, min(config.batch_size, rows)), data.ragged, fabric.device
-            )
+            groups = _grouped(order, train, data.ragged, min(config.batch_size, rows))
+            batches = _batches(train, groups, data.ragged, fabric.device)
             loss = _epoch(lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config), batches, shown)
             predict = predict_with(room, state.best, data, config, fabric.device)
             scores = room.evaluate(predict, validation, data.labels)
@@ -217,6 +213,13 @@ def _epoch(
     _check(total.item(), state)
     shown(steps - told, total.item() / steps)
     return total.item() / steps
+
+
+def _shown(
+    advance: Callable[[int, str], None], gate: str, epochs: int, history: list[dict[str, float]]
+) -> Callable[[int, float], None]:
+    """Moves the bar by steps, and says the loss with what `history` holds by then."""
+    return lambda steps, loss: advance(steps, now(history, gate, epochs, loss))
 
 
 def _check(loss: float, state: _State) -> None:

@@ -120,7 +120,7 @@ def said(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 0.01 or abs(value) >= 10_000 else f"{value:.4f}".rstrip("0").rstrip(".")
+        return f"{value:.4g}" if value.is_integer() or abs(value) < 0.01 or abs(value) >= 10_000 else f"{value:.4f}"
     if isinstance(value, dict):
         return ", ".join(f"{key} {said(one)}" for key, one in value.items())
     return ", ".join(map(said, value)) if isinstance(value, list | tuple) else str(value)

@@ -126,7 +126,7 @@ def _reported(job: Job) -> Iterator[None]:
         yield
     except BaseException as error:
         with suppress(OSError):
-            job.run.stopped(str(error) or type(error).__name__)
+            job.run.stopped(str(error) or "it was interrupted")
         raise
     finally:
         try:

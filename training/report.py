@@ -8,6 +8,7 @@ Knows what a run's files hold; knows neither networks nor any family by name.
 
 import ast
 import csv
+import dataclasses
 import inspect
 import json
 import statistics
@@ -121,7 +122,14 @@ def write(folder: Path, rooms: Mapping[str, Room], path: Path | None = None) -> 
         Section("Code", facts={"revision": run.known("code"), **(run.known("libraries") or {})}),
     ]
     made = Page(run.config["name"], run.summary.get("summary", ""), state, good, run.known("command") or "", sections)
-    replace(path, page.render(made).encode())
+    return _written(made, path)
+
+
+def _written(made: Page, path: Path) -> Path:
+    try:
+        replace(path, page.render(made).encode())
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be written: {error.strerror}.") from error
     return path
 
 
@@ -166,7 +174,7 @@ def _learnt(heading: str, folder: Path, history: learning.History, room: Room | 
 def _drawn(draw: Callable[[Path], Path]) -> Picture:
     """What is drawn for the page alone: a report changes nothing of a run."""
     with tempfile.TemporaryDirectory() as aside:
-        return Picture.read(draw(Path(aside) / CURVES))
+        return dataclasses.replace(Picture.read(draw(Path(aside) / CURVES)), name="")
 
 
 def _facts(run: Recorded) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _option(key: str) -> str:
 
 def _set(value: Any) -> str:
     """In words also where there is none."""
-    return page.said(value) or "not set"
+    return f"{value:g}" if isinstance(value, float) else page.said(value) or "not set"
 
 
 def comments(config: type) -> dict[str, str]:
@@ -241,19 +249,19 @@ def compare(folders: Sequence[Path], rooms: Mapping[str, Room], path: Path) -> P
     if len(families) > 1:
         raise TrainingError(f"The runs are of the families {', '.join(families)}; only those of one can be drawn over another.")
     named = dict(zip(_labels(runs), runs, strict=True))
+    scores = dict.fromkeys(score for run in runs for score in run.summary.get("scores", {}))
     sections = [
         Section("Learning curves", pictures=_over(named, rooms.get(families[0]))),
-        Section("Scores", _warnings(runs), tables=[Table("On the test rows", [_line(*one) for one in named.items()])]),
+        Section("Scores", _warnings(runs), tables=[Table("On the test rows", [_line(*one, scores) for one in named.items()])]),
         Section("Configuration", tables=[Table("Options that are not the same in all of them", _differences(named))]),
         Section("Command lines", facts={label: run.known("command") for label, run in named.items()}),
     ]
     names = ", ".join(sorted({run.config["name"] for run in runs}))
     unfinished = [label for label, run in named.items() if not run.summary]
-    state = f"{len(unfinished)} of {len(runs)} are not finished." if unfinished else f"All {len(runs)} are finished."
+    state = f"{len(unfinished)} of {len(runs)} runs are not finished." if unfinished else f"All {len(runs)} runs are finished."
     summary = f"Runs of the family '{families[0]}' beside each other."
     made = Page(f"{names}: {len(runs)} runs", summary, state, not unfinished, "", sections)
-    replace(path, page.render(made).encode())
-    return path
+    return _written(made, path)
 
 
 def _labels(runs: Sequence[Recorded]) -> list[str]:
@@ -281,17 +289,18 @@ def _warnings(runs: Sequence[Recorded]) -> list[str]:
     return ["These runs had different data, so their scores are not of the same rows."] if several else []
 
 
-def _line(label: str, run: Recorded) -> dict[str, Any]:
+def _line(label: str, run: Recorded, scores: dict[str, None]) -> dict[str, Any]:
     epochs = [row["seconds"] for row in run.history if "seconds" in row]
     found = {
         "run": label,
+        **scores,  # first, also where this run has none
         **run.summary.get("scores", {}),
         "parameters": run.known("parameters"),
         "epochs": len(run.history),
         "seconds_per_epoch": statistics.median_low(epochs) if epochs else None,
         "ms_per_row": run.summary.get("ms_per_row"),
     }
-    return {**found, "folder": run.title}
+    return found if label in run.title else {**found, "folder": run.title}
 
 
 def _differences(named: Mapping[str, Recorded]) -> list[dict[str, Any]]:
