@@ -132,8 +132,13 @@ class Run:
         self.console.print(f"[dim]epoch {int(row['epoch'])}[/dim]  {values}", highlight=False, soft_wrap=True)
 
     def begun(self, origin: dict[str, Any]) -> None:
-        """What is known of where it comes from before there is a result: for a report of what never finishes."""
-        replace(self.folder / BEGUN, json.dumps(origin, indent=2, default=str).encode())
+        """What is known of where it comes from before there is a result: for a report of what never finishes.
+
+        A run that goes on has begun when its first process did.
+        """
+        path = self.folder / BEGUN
+        at = {"at": json.loads(path.read_bytes())["at"]} if path.exists() else {}
+        replace(path, json.dumps(origin | at, indent=2).encode())
 
     def stopped(self, why: str) -> None:
         """It ended early, and why; the run that goes on takes this away."""
