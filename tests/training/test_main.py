@@ -312,9 +312,9 @@ def test_a_runs_report_is_written_again(trained, capsys):
 
 
 def test_several_runs_get_one_page(trained, capsys):
-    other = trained.run.with_name("20990101-000000")
-    shutil.copytree(trained.run, other)
-    assert main(["report", "x", str(trained.run), "x/20990101-000000"]) == 0
+    first = trained.run
+    shutil.copytree(first, first.with_name("20990101-000000"))
+    assert main(["report", "x", str(first), "x/20990101-000000"]) == 0
     assert "x: 2 runs" in (trained.runs / "x" / report.COMPARISON).read_text()
 
 
