@@ -1,11 +1,12 @@
 """The command line: `python -m training COMMAND`. Options come from each room's `Config`.
 
-Knows which function does what; computes nothing. An error that the user can mend is one line and exit code 1; a gate's refusal
-is exit code 3.
+Options come from each room's `Config`. Knows which function does what; computes nothing. An error that the user can mend is one
+line and exit code 1; a gate's refusal is exit code 3.
 """
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import compare, layers, pipeline, publish, samples
+from training import compare, layers, pipeline, publish, report, samples
 from training.checkpoint import replace
 from training.pipeline import Options
 from training.room import Room, TrainingError, formats, rooms
@@ -125,6 +126,31 @@ class Samples:
         models_dir = self.models_dir or Settings().models_dir
         folder = samples.republish(models_dir, self.into or models_dir, _named(self.model), self.file)
         console.print(f"published {folder}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """Write a run's report, one HTML file; of several runs one with their curves over one another."""
+
+    # A run's folder, NAME for the newest run of that model, or NAME/START.
+    name: Annotated[str, tyro.conf.Positional]
+    # Further ones, of the same family.
+    more: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    # The file to write; report.html in the run's folder, or compare.html beside several runs, where none is given.
+    output: Path | None = None
+    # Where runs left their files.
+    runs_dir: Path | None = None
+
+    def run(self, console: Console) -> int:
+        runs_dir = self.runs_dir or Settings().runs_dir
+        folders = list(dict.fromkeys(report.find(runs_dir, one).resolve() for one in (self.name, *self.more)))
+        if len(folders) == 1:
+            path = report.write(folders[0], rooms(), self.output)
+        else:
+            beside = Path(os.path.commonpath([folder.parent for folder in folders]))
+            path = report.compare(folders, rooms(), self.output or beside / report.COMPARISON)
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -248,7 +274,9 @@ def main(arguments: list[str]) -> int:
         "summary": {family: _summary(family, room) for family, room in found.items()},
         "compare": {family: _compare(family, room) for family, room in found.items()},
     }
-    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVersion, "samples": Samples, "list": List}
+    alone: dict[str, Any] = {
+        "evaluate": Evaluate, "export": ExportVersion, "report": Report, "samples": Samples, "list": List,
+    }  # fmt: skip
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(stderr="--json" in arguments, width=width)
     command = arguments[0] if arguments else "--help"
@@ -280,6 +308,7 @@ def _usage(found: dict[str, Room]) -> str:
   summary FAMILY    the layers of its network
   compare FAMILY    its variants, trained beside each other
   evaluate NAME …   score published versions on held-out rows
+  report RUN …      a run as one HTML file; several over one another
   export NAME       write a version in a format that other tools load
   samples NAME FILE publish a version anew with inputs to try it with
   list              what is published

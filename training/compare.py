@@ -1,4 +1,7 @@
-"""A room's variants beside each other: trained on the same rows, scored on the same test rows, nothing published."""
+"""A room's variants beside each other: trained on the same rows, scored on the same test rows, nothing published.
+
+Leaves a page with their curves over one another.
+"""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from training import export, loop, pipeline
+from training import export, loop, pipeline, report
 from training.pipeline import Options
 from training.room import Room, TrainingError
 
@@ -33,11 +36,15 @@ def compare(
     """Train each variant with this configuration. Raises TrainingError."""
     if unknown := set(only) - set(room.VARIANTS):
         raise TrainingError(f"There is no variant {', '.join(sorted(unknown))}; there are {', '.join(room.VARIANTS)}.")
-    return [
+    found = [
         _one(family, room, (variant, dataclasses.replace(config, **changes)), options, console)
         for variant, changes in room.VARIANTS.items()
         if variant in (only or room.VARIANTS)
     ]
+    runs = [one.run for one in found]
+    path = report.compare(runs, {family: room}, runs[0].parent / report.COMPARISON)
+    console.print(f"report {path}", markup=False, highlight=False, soft_wrap=True)
+    return found
 
 
 def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, console: Console) -> Compared:
@@ -50,8 +57,7 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
     graphs = export.graphs(wanted, pipeline.some(rows))
     found = room.evaluate(export.open_graph(**{name: one.graph for name, one in graphs.items()}), rows, job.data.labels)
     seconds = torch.tensor([row["seconds"] for row in pipeline.history(job.run)]).median().item()
-    job.run.finish({"scores": found.values, "variant": variant})
-    return Compared(
+    compared = Compared(
         variant,
         sum(weight.numel() for weight in network.parameters()),
         {score: found.values[score] for score in room.reported if score in found.values},
@@ -59,3 +65,5 @@ def _one(family: str, room: Room, asked: tuple[str, Any], options: Options, cons
         export.milliseconds(wanted, graphs["model"].graph, pipeline.some(rows)),
         job.run.folder,
     )
+    job.run.finish({**dataclasses.asdict(compared), "scores": found.values, "tables": found.tables, "gate": room.gate})
+    return compared

@@ -54,15 +54,27 @@ def draw(arrays: Arrays, rows: Arrays, noisy: Sequence[str], labels: Sequence[st
     """
     every = max(1, len(rows["image"]) // SHOWN)
     lines = [rows[name][::every][:SHOWN] for name in ("image", *noisy)] + [images.pixels(arrays["made"][::every][:SHOWN])]
-    drawn = [plots.beside(lines, ["as it is", *("noisy" for _ in noisy), "made again"], folder / PICTURES)]
+    drawn = [
+        plots.beside(
+            lines,
+            ["as it is", *("noisy" for _ in noisy), "made again"],
+            folder / PICTURES,
+            "Test pictures, and what was made of them",
+        )
+    ]
     if "codes" in arrays:
         drawn += _plane(arrays["codes"], rows["label"], labels, folder)
     if len(arrays.get("walks", ())):
         names = [" to ".join(labels[rows["label"][end]] if labels else str(end) for end in pair) for pair in arrays["ends"]]
-        drawn.append(plots.beside(list(images.pixels(arrays["walks"])), names, folder / WALKS))
+        drawn.append(
+            plots.beside(
+                list(images.pixels(arrays["walks"])), names, folder / WALKS, "Walks from one picture's code to another's"
+            )
+        )
     if "samples" in arrays:
-        (folder / SAMPLES).write_bytes(images.to_png(images.grid(list(images.pixels(arrays["samples"])))))
-        drawn.append(folder / SAMPLES)
+        sheet = images.to_png(images.grid(list(images.pixels(arrays["samples"]))))
+        said = f"A contact sheet of {len(arrays['samples'])} pictures that the decoder made of random codes."
+        drawn.append(plots.save_png(sheet, folder / SAMPLES, "Made-up pictures", said))
     return drawn
 
 

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from service.golden import Arrays
 from training.checkpoint import Checkpoint
 from training.room import Batch, Data, Export, Predict, Ragged, Recipe, Room, TrainingError
-from training.run import Run
+from training.run import Run, now
 
 AVERAGED_SHARE = 0.03
 """Of all steps: the time constant of the weights' average."""
@@ -31,6 +31,8 @@ WHOLE_EPOCHS = 3
 """Epochs that see every row before the loop chooses: earlier, the losses say nothing about the rows."""
 CHECK_EVERY = 50
 """Steps between two looks at whether the loss is still a number."""
+SHOWN_EVERY_S = 0.5
+"""Of the progress bar: a step may take a second."""
 EVALUATED_ROWS = 500
 SETTLED_ROWS = 25_000
 BUCKET = 50
@@ -77,14 +79,14 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
     network, optimizer = fabric.setup(state.network, state.optimizer)
     state.averaged.to(fabric.device)
     with run.progress(sum(steps), sum(steps[: len(state.history)])) as advance:
+        shown = _shown(advance, room.gate, config.epochs, state.history)
         for epoch in range(len(state.history), config.epochs):
             begun = time.perf_counter()
             torch.manual_seed(_epoch_seed(config.seed, epoch))
             order = _order(state.row_losses, epoch, steps[epoch] * min(config.batch_size, rows), config.focus)
-            batches = _batches(
-                train, _grouped(order, train, data.ragged, min(config.batch_size, rows)), data.ragged, fabric.device
-            )
-            loss = _epoch(lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config), batches, advance)
+            groups = _grouped(order, train, data.ragged, min(config.batch_size, rows))
+            batches = _batches(train, groups, data.ragged, fabric.device)
+            loss = _epoch(lambda batch: room.step(network, batch, config), fabric, (state, optimizer, config), batches, shown)
             predict = predict_with(room, state.best, data, config, fabric.device)
             scores = room.evaluate(predict, validation, data.labels)
             row = {
@@ -96,6 +98,7 @@ def fit(room: Room, config: Recipe, data: Data, run: Run) -> nn.Module:
             }
             state.history.append(row)
             run.record(row, _save(state))
+            shown(0, loss)
     network = state.best.to("cpu").eval()
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         _settle_norms(room.export(network, data, config), data)
@@ -180,12 +183,12 @@ def _epoch(
     fabric: Fabric,
     moving: tuple[_State, Any, Recipe],
     batches: Iterator[tuple[Tensor, Batch]],
-    advance: Callable[[int, str], None],
+    shown: Callable[[int, float], None],
 ) -> float:
     """One pass; the mean loss. Raises TrainingError when the loss is no number any more."""
     state, optimizer, config = moving
     state.network.train()
-    total, steps = torch.zeros((), device=fabric.device), 0
+    total, steps, told, looked = torch.zeros((), device=fabric.device), 0, 0, time.monotonic()
     for index, batch in batches:
         optimizer.zero_grad()
         losses = losses_of(batch)
@@ -201,14 +204,22 @@ def _epoch(
             state.row_losses[index] = torch.lerp(state.row_losses[index], losses.detach().float().cpu(), 0.5)
         total += loss.detach()
         steps += 1
-        if steps % CHECK_EVERY == 0:
+        if steps % CHECK_EVERY == 0 or time.monotonic() - looked > SHOWN_EVERY_S:
             _check(total.item(), state)
-            advance(CHECK_EVERY, f"loss {total.item() / steps:.4f}")
+            shown(steps - told, total.item() / steps)
+            told, looked = steps, time.monotonic()
     if not config.average:
         state.averaged.update_parameters(state.network)  # whose decay is 0: the last weights
     _check(total.item(), state)
-    advance(steps % CHECK_EVERY, f"loss {total.item() / steps:.4f}")
+    shown(steps - told, total.item() / steps)
     return total.item() / steps
+
+
+def _shown(
+    advance: Callable[[int, str], None], gate: str, epochs: int, history: list[dict[str, float]]
+) -> Callable[[int, float], None]:
+    """Moves the bar by steps, and says the loss with what `history` holds by then."""
+    return lambda steps, loss: advance(steps, now(history, gate, epochs, loss))
 
 
 def _check(loss: float, state: _State) -> None:

@@ -2,13 +2,10 @@
 
 import dataclasses
 import json
-import platform
-import re
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,9 @@ from safetensors.torch import save
 from torch import nn
 
 from service.golden import Arrays
-from service.manifest import GOLDEN, NAME, SAMPLES, File, Manifest, Training, sha256
+from service.manifest import GOLDEN, NAME, File, Manifest, Training, sha256
 from service.manifest import Golden as Recorded
-from service.samples import Samples
-from training import export, loop, plots, publish, samples
+from training import export, learning, loop, provenance, publish, report, samples
 from training.checkpoint import replace
 from training.export import Exported
 from training.publish import Verdict
@@ -31,14 +27,12 @@ from training.sources import Sources
 
 WEIGHTS = "weights.safetensors"
 PARITY_ROWS = 256
-PUBLIC_SAMPLES = 12
 KEPT = ".json"
 """How files of a drawing end that go into the version: a page draws them again."""
 OWN = " --data DIR"
 """How the command to evaluate ends where only the owner has the data."""
 _AS_IT_IS: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 """How a line with somebody's names in it is printed: a name may hold brackets, and a path is copied whole."""
-LIBRARIES = ("torch", "lightning-fabric", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True)
@@ -98,6 +92,12 @@ class Job:
 def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
     """The whole way. Raises TrainingError; whatever fails, the repository stays as it was."""
     job = begin(family, room, config, options, console)
+    with _reported(job):
+        return _trained(job)
+
+
+def _trained(job: Job) -> Outcome:
+    room, config, options, console = job.room, job.config, job.options, job.run.console
     network = loop.fit(room, config, job.data, job.run)
     rows = room.rows(job.data.test, job.data.files)
     replace(job.run.folder / WEIGHTS, save({key: value.contiguous() for key, value in network.state_dict().items()}))
@@ -106,14 +106,15 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     found = room.evaluate(export.open_graph(**{name: one.graph for name, one in graphs.items()}), rows, job.data.labels)
     pictures = _draw(job, found, rows)
     drawn = {path.name: path.read_bytes() for path in pictures if path.suffix == KEPT}
+    shown = samples.file(job.data, found, options.samples, own=options.data is not None)
     files = {one.spec.file: one.graph for one in graphs.values()}
-    files |= {GOLDEN: graphs["model"].golden.pack(), **job.data.files, **drawn, **_samples(job, found)}
+    files |= {GOLDEN: graphs["model"].golden.pack(), **job.data.files, **drawn, **shown}
     draft = _manifest(job, wanted, graphs, (found, files), _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
     folder = _publish(job, draft, files) if options.publish and (not verdict.refusal or options.force) else None
-    job.run.finish({"scores": found.values, "parity": draft.golden.parity, "published": folder, "refused": verdict.refusal})
-    _report(job, draft, pictures)
+    job.run.finish(_summary(draft, found) | {"published": folder, "refused": verdict.refusal})
+    _tell(job, draft, pictures)
     if verdict.refusal:
         console.print(f"the gate refuses: {verdict.refusal}", style="yellow", **_AS_IT_IS)
     if folder:
@@ -121,14 +122,26 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     return Outcome(job.run.folder, draft, folder, verdict.refusal)
 
 
-def _samples(job: Job, found: Scores) -> dict[str, bytes]:
-    own = job.options.data is not None
-    count = (0 if own else PUBLIC_SAMPLES) if job.options.samples is None else job.options.samples
-    if made := samples.of(job.data, found, count):
-        source = job.data.source
-        note = f"Chosen for {source.name}{': ' if source.note else ''}{source.note}."
-        return {SAMPLES: Samples(note=note, samples=made).model_dump_json().encode()}
-    return {}
+@contextmanager
+def _reported(job: Job) -> Iterator[None]:
+    """At the end, whatever it is, the run's report. That it cannot be written costs no version."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            job.run.stopped(str(error) or "it was interrupted")
+        raise
+    finally:
+        try:
+            job.run.console.print(f"report {report.write(job.run.folder, {job.family: job.room})}", **_AS_IT_IS)
+        except (TrainingError, OSError) as error:
+            job.run.console.print(f"no report: {error}", style="yellow", **_AS_IT_IS)
+
+
+def _summary(draft: Manifest, found: Scores) -> dict[str, Any]:
+    """What a report shows of a training that came to its end."""
+    kept = draft.model_dump(mode="json", include={"summary", "baselines", "gate", "source", "training"})
+    return {**kept, "scores": found.values, "tables": found.tables, "parity": draft.golden.parity}
 
 
 def some(rows: Arrays) -> Arrays:
@@ -139,7 +152,7 @@ def some(rows: Arrays) -> Arrays:
 
 def begin(family: str, room: Room, config: Any, options: Options, console: Console) -> Job:
     """Data and a run's folder. Raises TrainingError."""
-    code = _revision()
+    code = provenance.revision()
     settings = _settings(options)
     name = _name(room, config, options)
     if options.publish:
@@ -148,6 +161,15 @@ def begin(family: str, room: Room, config: Any, options: Options, console: Conso
     data = room.data(config, origin)
     asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
+    run.begun(
+        {
+            "at": datetime.now(UTC).replace(microsecond=0).isoformat(),
+            "command": provenance.command(),
+            "code": code,
+            "libraries": provenance.libraries(),
+            "source": data.source.model_dump(mode="json"),
+        }
+    )
     console.print(f"{name}: {data.source.name}, {_counts(data.source.rows)}; run {run.folder}", **_AS_IT_IS)
     return Job(
         family,
@@ -241,7 +263,7 @@ def files_of(manifest: Manifest, folder: Path) -> dict[str, bytes]:
 def _draw(job: Job, found: Scores, rows: Arrays) -> list[Path]:
     pictures = job.room.draw(found, rows, job.data.labels, job.run.folder)
     if epochs := history(job.run):
-        pictures = [plots.curves(epochs, job.room.gate, job.run.folder / "curves.png"), *pictures]
+        pictures = [learning.curves(epochs, job.room.gate, job.run.folder / report.CURVES), *pictures]
     return pictures
 
 
@@ -254,32 +276,9 @@ def _training(job: Job, network: nn.Module) -> Training:
         epochs=len(history(job.run)) or job.config.epochs,
         finished=datetime.now(UTC).replace(microsecond=0),
         code=job.code,
-        libraries={"python": platform.python_version(), **{one: metadata.version(one) for one in LIBRARIES}},
-        command=_command(),
+        libraries=provenance.libraries(),
+        command=provenance.command(),
     )
-
-
-def _command() -> str:
-    """As it was typed, but for where things lie on this machine."""
-    return " ".join(["python -m training", *(re.sub(r"(^|=)[/~](.*/)?(?=.)", r"\1…/", word) for word in sys.argv[1:])])
-
-
-def _revision() -> str:
-    """Of the code that trained, from git."""
-    root = Path(__file__).parent.parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(root), *words],  # noqa: S607 - whichever git the user has
-            capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()  # fmt: skip
-
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+changes" if git("status", "--porcelain", "--", "service", "training", "pyproject.toml") else ""
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def _manifest(
@@ -334,7 +333,7 @@ def _publish(job: Job, draft: Manifest, files: dict[str, bytes]) -> Path:
     return publish.publish(job.settings.models_dir, draft.name, files, numbered)
 
 
-def _report(job: Job, draft: Manifest, pictures: list[Path]) -> None:
+def _tell(job: Job, draft: Manifest, pictures: list[Path]) -> None:
     console, run, tolerance = job.run.console, job.run, job.room.tolerance
     values = "  ".join(f"{key} {value:.4f}" for key, value in draft.scores.items())
     console.print(f"test, ONNX graph  {values}", highlight=False)

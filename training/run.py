@@ -1,6 +1,9 @@
 """A run's folder: its configuration, metrics, checkpoint and pictures, and its progress on the terminal.
 
-    runs/<model>/<start>/config.json metrics.csv checkpoint.safetensors weights.safetensors *.png summary.json
+    runs/<model>/<start>/config.json begun.json metrics.csv checkpoint.safetensors weights.safetensors *.png
+                         summary.json report.html
+
+`stopped.json` stands there instead of a summary while a failure waits for `--resume`.
 
 Knows files and the terminal; knows no network.
 """
@@ -9,7 +12,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +38,7 @@ from training.checkpoint import Checkpoint, replace
 from training.room import TrainingError
 
 CONFIG, METRICS, CHECKPOINT, SUMMARY = "config.json", "metrics.csv", "checkpoint.safetensors", "summary.json"
-SPENT = "spent.json"
+SPENT, BEGUN, STOPPED = "spent.json", "begun.json", "stopped.json"
 
 
 class _Rate(ProgressColumn):
@@ -73,6 +76,7 @@ class Run:
             if (folder / SUMMARY).exists() or not (folder / CONFIG).exists():
                 continue
             if json.loads((folder / CONFIG).read_bytes()) == json.loads(json.dumps(config)):
+                (folder / STOPPED).unlink(missing_ok=True)
                 return cls(folder, console)
         raise TrainingError(
             f"No unfinished run of '{name}' with these options and data is in {runs_dir / name}; run without --resume."
@@ -127,6 +131,19 @@ class Run:
         values = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
         self.console.print(f"[dim]epoch {int(row['epoch'])}[/dim]  {values}", highlight=False, soft_wrap=True)
 
+    def begun(self, origin: dict[str, Any]) -> None:
+        """What is known of where it comes from before there is a result: for a report of what never finishes.
+
+        A run that goes on has begun when its first process did.
+        """
+        path = self.folder / BEGUN
+        at = {"at": json.loads(path.read_bytes())["at"]} if path.exists() else {}
+        replace(path, json.dumps(origin | at, indent=2).encode())
+
+    def stopped(self, why: str) -> None:
+        """It ended early, and why; the run that goes on takes this away."""
+        replace(self.folder / STOPPED, json.dumps({"why": why}, indent=2).encode())
+
     def finish(self, summary: dict[str, Any]) -> None:
         """What came of it; a run with a summary is not resumed."""
         replace(self.folder / SUMMARY, json.dumps(summary, indent=2, default=str).encode())
@@ -147,6 +164,12 @@ class Run:
         with Progress(*columns, console=self.console) as bar:
             task = bar.add_task("", total=total, completed=done)
             yield lambda steps, text: bar.update(task, advance=steps, description=text)
+
+
+def now(history: Sequence[dict[str, float]], score: str, epochs: int, loss: float) -> str:
+    """What a bar says of a training: the running epoch with its mean loss so far, and the validation score of the last one."""
+    last = f"  {score} {history[-1][score]:.4f}" if history and score in history[-1] else ""
+    return f"epoch {min(len(history) + 1, epochs)}/{epochs}  loss {loss:.4f}{last}"
 
 
 def _csv(history: list[dict[str, float]]) -> bytes:

@@ -1,7 +1,7 @@
 """What a version's page starts with: a few held-out rows and what is true of them, in the form of the service's requests.
 
-Knows the forms of raw rows (pictures, texts, windows of series, vocabularies); knows no family, no network, and not who may
-see the rows: that the pipeline decides.
+Knows the forms of raw rows (pictures, texts, windows of series, vocabularies); knows no family, no network, and not what
+the rows are about.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ from service.vocabulary import Vocabulary
 from training import publish
 from training.room import Data, Scores, TrainingError
 
+PUBLIC = 12
+"""Rows of public data that are shown where nobody says how many."""
 LOOKED_THROUGH = 1_000
 """Rows that samples are chosen among."""
 FEW = 4
@@ -30,6 +32,15 @@ RANKS = (200, 5_000)
 WORDS = 8
 OURS = {"IMDb reviews": Path(__file__).parent / "reviews.json"}
 """Texts of our own, by source, in place of texts whose authors nobody asked."""
+
+
+def file(data: Data, found: Scores, asked: int | None, *, own: bool) -> dict[str, bytes]:
+    """The version's file: `asked` rows; where that is not said, PUBLIC of public data and none of the user's own."""
+    if made := of(data, found, (0 if own else PUBLIC) if asked is None else asked):
+        source = data.source
+        note = f"Chosen for {source.name}{': ' if source.note else ''}{source.note}."
+        return {SAMPLES: Samples(note=note, samples=made).model_dump_json().encode()}
+    return {}
 
 
 def of(data: Data, found: Scores, count: int) -> list[Sample]:

@@ -1,5 +1,8 @@
 """The loop, on a network small enough to follow."""
 
+import io
+import re
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -56,7 +59,9 @@ def export(network, data, config):
 @pytest.fixture
 def room():
     """Learns the sum of three numbers, with noise, dropout and batch norm: all that a resumed run could get wrong."""
-    return SimpleNamespace(network=network, step=step, evaluate=evaluate, export=export, rows=lambda split, files: split)
+    return SimpleNamespace(
+        gate="error", network=network, step=step, evaluate=evaluate, export=export, rows=lambda split, files: split
+    )
 
 
 @pytest.fixture
@@ -300,3 +305,37 @@ def test_an_answer_in_parts_is_the_answer(room, made, monkeypatch):
     predict = loop.predict_with(room, weights, made, Config(), torch.device("cpu"))
     x = made.test["x"]
     assert np.allclose(predict({"x": x})["y"], weights.eval()(torch.from_numpy(x)).detach().numpy(), atol=1e-6)
+
+
+def test_the_bar_shows_the_running_loss_and_the_last_score_with_rate_and_time_left(room, made, tmp_path):
+    console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    run = Run.begin(tmp_path, "x", {}, console)
+    fit(room, Config(epochs=2), made, run)
+    shown = [line for line in re.split(r"[\r\n]", console.file.getvalue()) if "training" in line][-1]
+    assert re.search(rf"8/8.*\d/s.*left.*epoch 2/2  loss \d+\.\d{{4}}  error {history(run)[-1]['error']:.4f}", shown)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the bar is told: (steps, text)."""
+    calls = []
+    monkeypatch.setattr(Run, "progress", lambda *_: nullcontext(lambda steps, text: calls.append((steps, text))))
+    return calls
+
+
+def test_while_an_epoch_runs_the_score_shown_is_that_of_the_one_before(room, made, begin, told):
+    run = begin()
+    fit(room, Config(epochs=2), made, run)
+    first, last = (f"error {row['error']:.4f}" for row in history(run))
+    assert [(steps, text.split("  ")[0], text.split("  ")[2:]) for steps, text in told] == [
+        (4, "epoch 1/2", []),
+        (0, "epoch 2/2", [first]),
+        (4, "epoch 2/2", [first]),
+        (0, "epoch 2/2", [last]),
+    ]
+
+
+def test_a_slow_step_is_shown_before_its_epoch_ends(room, made, begin, told, monkeypatch):
+    monkeypatch.setattr(loop, "SHOWN_EVERY_S", 0.0)
+    fit(room, Config(epochs=1), made, begin())
+    assert [steps for steps, _ in told] == [1, 1, 1, 1, 0, 0]

@@ -15,7 +15,7 @@ import pytest
 from service.manifest import MANIFEST
 from tests.conftest import ROOT, write_version
 from tests.training.conftest import QUICK, SIZES
-from training import pipeline
+from training import pipeline, report
 from training.__main__ import main
 from training.families.classifier import SUITS, Config
 
@@ -298,3 +298,40 @@ def test_a_run_killed_with_9_and_resumed_ends_as_one_never_killed(place, picture
     (whole,) = (tmp_path / "whole" / "x").iterdir()
     assert digest(killed / "weights.safetensors") == digest(whole / "weights.safetensors")
     assert digest(place.models / "x/1/model.onnx") == digest(tmp_path / "others/x/1/model.onnx")
+
+
+# Reports
+
+
+def test_a_runs_report_is_written_again(trained, capsys):
+    (trained.run / report.REPORT).unlink()
+    assert main(["report", "x"]) == 0
+    path = trained.run / report.REPORT
+    assert capsys.readouterr().out == f"wrote {path.resolve()}\n"
+    assert "Published as x:1." in path.read_text()
+
+
+def test_several_runs_get_one_page(trained, capsys):
+    first = trained.run
+    shutil.copytree(first, first.with_name("20990101-000000"))
+    assert main(["report", "x", str(first), "x/20990101-000000"]) == 0
+    assert "x: 2 runs" in (trained.runs / "x" / report.COMPARISON).read_text()
+
+
+def test_a_report_goes_where_it_is_wanted(trained, tmp_path, capsys):
+    assert main(["report", "x", "--output", str(tmp_path / "mine.html")]) == 0
+    assert "<!doctype html>" in (tmp_path / "mine.html").read_text()
+    assert complaint(capsys, "report", "x", "--output", str(tmp_path / "no" / "mine.html")).endswith(
+        "No such file or directory."
+    )
+
+
+def test_a_report_of_no_run_says_which_there_are(trained, capsys):
+    assert complaint(capsys, "report", "y").endswith("there are runs of x.")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_report_that_may_not_be_written_says_so(trained, capsys):
+    trained.run.chmod(0o500)
+    assert complaint(capsys, "report", "x").endswith("report.html cannot be written: Permission denied.")
+    trained.run.chmod(0o700)

@@ -13,15 +13,6 @@ def opened(path):
         return picture.size
 
 
-def row(epoch, **more):
-    return {"epoch": epoch, "train_loss": 1 / epoch, "accuracy": 0.5, **more}
-
-
-@pytest.mark.parametrize("history", [[row(1)], [row(1, log_loss=0.3), row(2, log_loss=0.2)], [row(1, log_loss=0.0)]])
-def test_curves_are_drawn_from_one_epoch_on(tmp_path, history):
-    assert opened(plots.curves(history, "accuracy", tmp_path / "curves.png")) == (1080, 408)
-
-
 @pytest.mark.parametrize("classes", [2, 10, 60])
 def test_a_confusion_is_drawn_for_any_number_of_classes(tmp_path, classes):
     counts = np.random.default_rng(0).integers(0, 9, (classes, classes))
@@ -71,3 +62,18 @@ def test_lines_of_pictures_are_drawn_below_each_other(tmp_path, channels):
     lines = [np.random.default_rng(0).integers(0, 256, (5, 8, 8, channels)).astype(np.uint8)] * 3
     path = plots.beside(lines, ["as it is", "noisy", "made again"], tmp_path / "pictures.png")
     assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_says_what_it_shows(tmp_path):
+    path = plots.confusion(np.array([[3, 1], [0, 2]]), ["a", "b"], tmp_path / "confusion.png")
+    with Image.open(path) as picture:
+        picture.load()
+        assert "which" in picture.info["Title"]
+        assert picture.info["Description"].endswith("5 of 6 right.")
+
+
+def test_a_finished_png_is_made_to_say_it_too(tmp_path):
+    png = plots.beside([np.zeros((2, 4, 4, 1), np.uint8)], ["→"], tmp_path / "a.png").read_bytes()
+    with Image.open(plots.save_png(png, tmp_path / "b.png", "Made up", "Two → pictures.")) as picture:
+        picture.load()
+        assert (picture.info["Title"], picture.info["Description"]) == ("Made up", "Two → pictures.")

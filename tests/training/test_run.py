@@ -12,7 +12,7 @@ from rich.console import Console
 from training import run
 from training.checkpoint import Checkpoint
 from training.room import TrainingError
-from training.run import CHECKPOINT, CONFIG, METRICS, SUMMARY, Run
+from training.run import BEGUN, CHECKPOINT, CONFIG, METRICS, STOPPED, SUMMARY, Run, now
 
 ASKED = {"family": "made", "epochs": 2, "shape": (1, 2)}
 
@@ -153,3 +153,29 @@ def test_what_was_kept_says_how_long_it_took(begun):
     begun.kept("given", lambda: {"x": np.ones(1)})
     assert list(begun.spent()) == ["given"]
     assert begun.spent()["given"] >= 0
+
+
+def test_why_a_run_stopped_is_kept_until_it_goes_on(begun, runs):
+    begun.stopped("The loss became nan.")
+    assert json.loads((begun.folder / STOPPED).read_text()) == {"why": "The loss became nan."}
+    assert resume(runs) == begun.folder
+    assert not (begun.folder / STOPPED).exists()
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ([], "epoch 1/2  loss 0.2500"),
+        ([{"accuracy": 0.5}], "epoch 2/2  loss 0.2500  accuracy 0.5000"),
+        ([{"accuracy": 0.5}, {"accuracy": 0.75}], "epoch 2/2  loss 0.2500  accuracy 0.7500"),
+    ],
+)
+def test_a_bar_says_epoch_loss_and_the_last_score(history, said):
+    assert now(history, "accuracy", 2, 0.25) == said
+
+
+def test_a_run_that_goes_on_has_begun_when_its_first_process_did(begun):
+    begun.begun({"at": "2026-01-01T00:00:00+00:00", "command": "train"})
+    begun.begun({"at": "2026-01-02T00:00:00+00:00", "command": "train --resume"})
+    kept = json.loads((begun.folder / BEGUN).read_text())
+    assert kept == {"at": "2026-01-01T00:00:00+00:00", "command": "train --resume"}

@@ -28,7 +28,7 @@ from training.checkpoint import Checkpoint
 from training.corpora import Unit, Wanted
 from training.embedding import Embedding, Lookup
 from training.room import RECIPE_BOUNDS, Data, Export, Fit, Format, Keeper, Predict, Scores, Sources, TrainingError, check
-from training.run import Run
+from training.run import Run, now
 
 name = "words"
 gate = "context_auc"
@@ -196,13 +196,14 @@ def fit(config: Config, data: Data, run: Run) -> nn.Module:
     with run.progress(epochs * len(stream), len(history) * len(stream)) as advance:
         for epoch in range(len(history), epochs):
             begun = time.perf_counter()
-            loss = trainer.epoch(epoch, lambda words, now: advance(words, f"words, loss {now:.4f}"))
+            loss = trainer.epoch(epoch, lambda words, mean: advance(words, now(history, gate, epochs, mean)))
             if not torch.isfinite(trainer.inner).all():
                 raise TrainingError(f"The vectors ran away in epoch {epoch + 1}; try a lower --learning-rate.")
             found = wordsets.evaluate(_predict(trainer.inner), watched)
             spent = time.perf_counter() - begun
             history.append({"epoch": epoch + 1, "train_loss": loss, **found.values, "seconds": spent})
             run.record(history[-1], Checkpoint({"inner": trainer.inner, "outer": trainer.outer}, {"history": history}))
+            advance(0, now(history, gate, epochs, loss))
     return Embedding(trainer.inner.cpu(), trainer.outer.cpu())
 
 
