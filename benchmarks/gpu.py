@@ -85,7 +85,7 @@ class Case:
             words = self.golden.inputs["tokens"]
             return {"tokens": np.resize(words[words > 0], (rows, TEXT))}
         if "words" in found:
-            return {name: np.ascontiguousarray(array[:, :1]) for name, array in found.items()}
+            return {"words": np.ascontiguousarray(found["words"][:, :1]), "weights": np.ones((rows, 1), np.float32)}
         return found
 
     def difference(self, way: Way) -> float | None:

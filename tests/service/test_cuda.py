@@ -1,0 +1,90 @@
+"""Graphs on an NVIDIA card. What needs a card is skipped where there is none."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+
+from service import cuda, graph
+from service.cuda import Card
+from service.family import rooms
+from service.golden import Golden
+from service.graph import Graph
+from service.manifest import GOLDEN, Manifest
+from tests.conftest import ROOT, light_golden, light_graph
+
+LOSE = """
+import json, sys, time
+import numpy as np, torch
+from service.cuda import Card
+from service.graph import Graph, choose_provider
+from tests.conftest import light_golden, light_graph
+
+choose_provider("cuda")
+opened, golden = Graph(light_graph(), "cuda", card=Card(falls_back=sys.argv[1] == "on")), light_golden()
+before = golden.difference(opened.run)
+try:  # an index out of bounds ends the process's context on the card, as a lost card does
+    torch.arange(3, device="cuda")[torch.tensor([7], device="cuda")].cpu()
+except Exception as error:
+    lost = str(error)
+begun = time.perf_counter()
+try:
+    after, failed = golden.difference(opened.run), None
+except Exception as error:
+    after, failed = None, str(error)
+seconds = time.perf_counter() - begun
+said = {"before": before, "lost": lost, "after": after, "failed": failed, "seconds": seconds, "provider": opened.provider, "dead": opened.dead}
+print(json.dumps(said), flush=True)
+"""
+
+
+def _starts() -> bool:
+    if cuda.PROVIDER not in ort.get_available_providers():
+        return False
+    ort.preload_dlls()
+    return graph._works()
+
+
+needs_card = pytest.mark.skipif(not _starts(), reason="CUDA does not start on this machine")
+
+
+def test_the_options_bound_a_graphs_memory_only_where_a_bound_is_set():
+    assert "gpu_mem_limit" not in cuda.options(0)
+    assert cuda.options(256)["gpu_mem_limit"] == str(256 * 2**20)
+
+
+@needs_card
+@pytest.mark.parametrize("folder", sorted((ROOT / "models").glob("*/*/")), ids=lambda one: f"{one.parent.name}-{one.name}")
+def test_a_shipped_version_answers_on_the_card_as_was_recorded(folder):
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    graphs = {name: Graph((folder / spec.file).read_bytes(), "cuda") for name, spec in manifest.graphs.items()}
+    predict = partial(rooms()[manifest.family].predict, graphs)
+    assert Golden.unpack((folder / GOLDEN).read_bytes()).difference(predict) <= manifest.golden.tolerance
+
+
+@needs_card
+def test_more_than_the_card_may_give_is_an_error_and_no_loss():
+    opened = Graph(light_graph(), "cuda", card=Card(memory_mb=1, falls_back=True))
+    with pytest.raises(Exception, match="memory"):
+        opened.run({"image": np.zeros((100_000, 28, 28, 1), np.uint8)})
+    assert opened.provider == "cuda"
+    assert light_golden().difference(opened.run) < 1e-6
+
+
+@needs_card
+@pytest.mark.parametrize("allowed", ["on", "off"])
+def test_a_lost_context_is_left_for_the_cpu_within_5_s_where_that_is_allowed(allowed):
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", LOSE, allowed], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    said = json.loads(done.stdout.splitlines()[-1])
+    if allowed == "on":
+        assert (said["provider"], said["failed"]) == ("cpu", None)
+        assert said["after"] < 1e-6
+        assert said["seconds"] < 5
+    else:
+        assert said["failed"]
+        assert said["dead"].startswith("The GPU is lost")
