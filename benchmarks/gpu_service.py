@@ -36,10 +36,10 @@ def start(provider: str, log: Path, **more: str) -> tuple[subprocess.Popen[bytes
     return process, f"http://127.0.0.1:{port}"
 
 
-def until_ready(client: httpx.Client, seconds: float = 150) -> float:
+def until_ready(process: subprocess.Popen[bytes], client: httpx.Client, seconds: float = 120) -> float:
     """Seconds until every model is served or refused."""
     begun = time.perf_counter()
-    while time.perf_counter() - begun < seconds:
+    while time.perf_counter() - begun < seconds and process.poll() is None:
         try:
             if client.get("/v2/health/ready").status_code == 200:
                 return time.perf_counter() - begun
@@ -105,7 +105,7 @@ def main() -> None:
         clients = {way: httpx.Client(base_url=url, timeout=60) for way, (_, url) in services.items()}
         try:
             for way, client in clients.items():
-                document[f"{way}: seconds to ready"] = round(until_ready(client), 2)
+                document[f"{way}: seconds to ready"] = round(until_ready(services[way][0], client), 2)
                 document[f"{way}: health"] = client.get("/v2/health/ready").json()
                 index = client.post("/v2/repository/index", json={}).json()
                 document[f"{way}: models"] = {one["name"]: [one["state"], one.get("reason", "")] for one in index}
@@ -122,7 +122,7 @@ def main() -> None:
             for process, _ in services.values():
                 process.terminate()
             document["exits"] = [process.wait(40) for process, _ in services.values()]
-            document["log"] = [line for line in logs["gpu"].read_text().splitlines() if "ERROR" in line or "error" in line][:20]
+            document["log"] = [line for line in logs["gpu"].read_text().splitlines() if "error" in line.lower()][-20:]
             print(json.dumps(document, indent=1))
             if asked.out:
                 asked.out.write_text(json.dumps(document, indent=1))

@@ -1,16 +1,21 @@
-"""How a graph runs on an NVIDIA card: the provider's options, and runs whose inputs and outputs are bound to the card's memory.
+"""How a graph runs on an NVIDIA card: the provider's options, and runs recorded as CUDA graphs on buffers bound once.
 
-Below `graph`, which opens the sessions. Knows no settings and nothing of what to do where a card is lost.
+A small network is some dozens of kernels of a few microseconds: to start them one by one takes several times longer than they
+do. A recorded run starts them all at once (`docs/gpu.md` has the figures). Below `graph`, which opens the sessions; knows no
+settings, and nothing of what to do where a card is lost.
 """
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
-from service.golden import Arrays
+from service.golden import Array, Arrays
 from service.manifest import ONNX_DATATYPES
 from service.tensors import DTYPES
 
@@ -28,7 +33,7 @@ class Card:
 
 
 def options(memory_mb: int, *, recorded: bool = False) -> dict[str, str]:
-    """The provider's. `memory_mb` bounds one graph's arena; 0 for what the card has.
+    """The provider's. `memory_mb` bounds what one graph takes for its arrays; 0 for what the card has.
 
     No TF32: its 10 bits of mantissa are further from PyTorch's answers than golden rows allow.
     """
@@ -41,70 +46,110 @@ def options(memory_mb: int, *, recorded: bool = False) -> dict[str, str]:
     return {**chosen, "gpu_mem_limit": str(memory_mb * 2**20)} if memory_mb else chosen
 
 
-class Bound:
-    """A session's run with inputs copied to the card once, and outputs copied from it once."""
+class Turns:
+    """Many at a time, or one alone: while a run is recorded, no thread of the process may ask the card for memory."""
 
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session = session
-        self._outputs = [output.name for output in session.get_outputs()]
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._running, self._alone = 0, False
 
-    def __call__(self, arrays: Arrays) -> Arrays:
-        """Outputs by name for inputs by name. Raises what onnxruntime raises."""
-        binding = self._session.io_binding()
-        for name, array in arrays.items():
-            binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda"))
-        for name in self._outputs:
-            binding.bind_output(name, "cuda")
-        self._session.run_with_iobinding(binding)
-        return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Beside others, while nobody is alone."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Once those who run are done; whoever comes meanwhile waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._alone)
+            self._alone = True
+            self._changed.wait_for(lambda: not self._running)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._alone = False
+                self._changed.notify_all()
 
 
-@dataclass(frozen=True)
-class _Buffers:
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
-    binding: Any
-    options: Any
-
-
-class Recorded:
-    """A session's runs as CUDA graphs, one for each power of two of rows: recorded once, then replayed on the same buffers."""
-
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session, self._lock = session, threading.Lock()
-        self._buffers: dict[int, _Buffers] = {}
-
-    def __call__(self, arrays: Arrays) -> Arrays:
-        """Outputs by name for inputs by name, whose rows are filled up with zeros. Raises what onnxruntime raises."""
-        rows = len(next(iter(arrays.values())))
-        size = 1 << (rows - 1).bit_length()
-        with self._lock:
-            if size not in self._buffers:
-                self._buffers[size] = self._made(size)
-            buffers = self._buffers[size]
-            for name, array in arrays.items():
-                filler = np.zeros((size - rows, *array.shape[1:]), array.dtype)
-                buffers.inputs[name].update_inplace(np.concatenate([array, filler]) if size > rows else array)
-            self._session.run_with_iobinding(buffers.binding, buffers.options)
-            return {name: value.numpy()[:rows] for name, value in buffers.outputs.items()}
-
-    def _made(self, size: int) -> _Buffers:
-        def empty(node: ort.NodeArg) -> Any:
-            kind = DTYPES[ONNX_DATATYPES[node.type]].type
-            return ort.OrtValue.ortvalue_from_shape_and_type([size, *node.shape[1:]], kind, "cuda")
-
-        inputs = {node.name: empty(node) for node in self._session.get_inputs()}
-        outputs = {node.name: empty(node) for node in self._session.get_outputs()}
-        binding, run = self._session.io_binding(), ort.RunOptions()
-        for name, value in inputs.items():
-            binding.bind_ortvalue_input(name, value)
-        for name, value in outputs.items():
-            binding.bind_ortvalue_output(name, value)
-        run.add_run_config_entry("gpu_graph_id", str(size))
-        return _Buffers(inputs, outputs, binding, run)
+turns = Turns()
+"""Of everything in this process that uses the card."""
 
 
 def recordable(session: ort.InferenceSession) -> bool:
     """Whether every axis but the first is fixed, so that a batch's size says all about its shapes."""
     nodes = [*session.get_inputs(), *session.get_outputs()]
     return all(isinstance(size, int) for node in nodes for size in node.shape[1:])
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """Arrays on the card, the binding that names them, and the options that name the recorded run."""
+
+    inputs: dict[str, tuple[Any, Array]]
+    """With zeros of the same shape and type."""
+    outputs: dict[str, Any]
+    binding: Any
+    options: Any
+
+
+class Recorded:
+    """A session's runs, one recorded for each power of two of rows when it is first wanted, replayed with other numbers.
+
+    In one thread of its own, because onnxruntime keeps what it records for each thread.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cuda")
+        self._recordings: dict[int, _Recording] = {}
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Outputs by name for inputs by name. Raises what onnxruntime raises, and ValueError on arrays that do not fit."""
+        return self._thread.submit(self._answers, arrays).result()
+
+    def _answers(self, arrays: Arrays) -> Arrays:
+        rows = len(next(iter(arrays.values())))
+        size = 1 << max(0, rows - 1).bit_length()
+        if size not in self._recordings:
+            with turns.alone():
+                self._recordings[size] = self._record(size)
+        with turns.shared():
+            recording = self._recordings[size]
+            for name, (value, zeros) in recording.inputs.items():
+                value.update_inplace(_filled(name, arrays[name], zeros, rows))
+            self._session.run_with_iobinding(recording.binding, recording.options)
+            return {name: value.numpy()[:rows] for name, value in recording.outputs.items()}
+
+    def _record(self, size: int) -> _Recording:
+        def zeros(node: ort.NodeArg) -> tuple[Any, Array]:
+            array = np.zeros([size, *node.shape[1:]], DTYPES[ONNX_DATATYPES[node.type]])
+            return ort.OrtValue.ortvalue_from_numpy(array, "cuda"), array
+
+        inputs = {node.name: zeros(node) for node in self._session.get_inputs()}
+        outputs = {node.name: zeros(node)[0] for node in self._session.get_outputs()}
+        binding, run = self._session.io_binding(), ort.RunOptions()
+        for name, (value, _) in inputs.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in outputs.items():
+            binding.bind_ortvalue_output(name, value)
+        run.add_run_config_entry("gpu_graph_id", str(size))
+        self._session.run_with_iobinding(binding, run)
+        return _Recording(inputs, outputs, binding, run)
+
+
+def _filled(name: str, array: Array, zeros: Array, rows: int) -> Array:
+    """An input as the recorded run takes it, which checks nothing by itself: zeros for the rows that are wanting."""
+    wanted = (rows, *zeros.shape[1:])
+    if array.shape != wanted or array.dtype != zeros.dtype:
+        raise ValueError(f"input {name!r} is {array.dtype} {array.shape}, expected {zeros.dtype} {wanted}")
+    return np.concatenate([array, zeros[rows:]]) if rows < len(zeros) else array

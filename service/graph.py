@@ -7,6 +7,7 @@ run, and so that a graph cannot point at other files.
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import metadata
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ class Graph:
         """Open `data`. Raises ValueError where it is no graph that can run, ProviderMissing where `provider` is not here."""
         self._data, self._threads, self._card = data, threads, card
         self._turn = threading.Lock()
-        self._lost: list[ort.InferenceSession] = []  # never let go: to free what lay on a lost card can end the process
+        self._lost: list[object] = []  # never let go: to free what lay on a lost card can end the process
         self.dead: str | None = None
         """Why it cannot run any more; None while it can."""
         try:
@@ -48,13 +49,19 @@ class Graph:
             self._go_on(error)
 
     def _open(self, provider: Provider) -> None:
-        session = _session(self._data, provider, self._threads, self._card)
-        self._session, self.provider = session, provider
-        self._outputs = [output.name for output in session.get_outputs()]
-        self._answers: Callable[[Arrays], Arrays] = cuda.Bound(session) if provider == "cuda" else self._plainly
+        self._session, self.provider = _session(self._data, provider, self._threads, self._card), provider
+        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._answers: Callable[[Arrays], Arrays] = self._plainly
+        if provider == "cuda" and cuda.recordable(self._session):
+            try:
+                recorded = _session(self._data, provider, self._threads, self._card, recorded=True)
+            except ValueError:  # a node of it runs on the CPU
+                return
+            self._session, self._answers = recorded, cuda.Recorded(recorded)
 
     def _plainly(self, arrays: Arrays) -> Arrays:
-        outputs: list[Array] = self._session.run(self._outputs, arrays)
+        with cuda.turns.shared() if self.provider == "cuda" else nullcontext():
+            outputs: list[Array] = self._session.run(self._outputs, arrays)
         return dict(zip(self._outputs, outputs, strict=True))
 
     def run(self, arrays: Arrays) -> Arrays:
@@ -75,7 +82,7 @@ class Graph:
         if not self._card.falls_back:
             self.dead = f"The GPU is lost: {_first_line(error)}"
             return False
-        self._lost.append(self._session)
+        self._lost.append((self._session, self._answers))
         self._go_on(error)
         return True
 
@@ -95,7 +102,7 @@ class Graph:
         )
 
 
-def _session(data: bytes, provider: Provider, threads: int, card: Card) -> ort.InferenceSession:
+def _session(data: bytes, provider: Provider, threads: int, card: Card, *, recorded: bool = False) -> ort.InferenceSession:
     """An opened session. Raises ValueError and ProviderMissing."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads  # our own threads run whole batches: more here only fight each other
@@ -104,9 +111,10 @@ def _session(data: bytes, provider: Provider, threads: int, card: Card) -> ort.I
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread must not burn a core
     wanted: list[Any] = [_PROVIDERS["cpu"]]
     if provider == "cuda":
-        wanted.insert(0, (_PROVIDERS["cuda"], cuda.options(card.memory_mb)))
+        wanted.insert(0, (_PROVIDERS["cuda"], cuda.options(card.memory_mb, recorded=recorded)))
     try:
-        session = ort.InferenceSession(data, options, providers=wanted, enable_fallback=0)
+        with cuda.turns.shared() if provider == "cuda" else nullcontext():
+            session = ort.InferenceSession(data, options, providers=wanted, enable_fallback=0)
     except Exception as error:
         raise ValueError(f"onnxruntime cannot open the graph: {_first_line(error)}") from error
     used = session.get_providers()[0]
@@ -119,7 +127,8 @@ def _works() -> bool:
     """Whether CUDA answers now. Asked of the card itself: what onnxruntime says of a failure differs from call to call."""
     try:
         session = _session(_IDENTITY, "cuda", 1, _CARD)
-        session.run(None, {"x": np.ones(1, np.float32)})
+        with cuda.turns.shared():
+            session.run(None, {"x": np.ones(1, np.float32)})
     except Exception as error:  # noqa: BLE001 - whatever it says, it does not answer
         log.debug("CUDA does not answer", extra={"fields": {"error": _first_line(error)}})
         return False

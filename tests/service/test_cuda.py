@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -64,6 +65,33 @@ def test_a_shipped_version_answers_on_the_card_as_was_recorded(folder):
     graphs = {name: Graph((folder / spec.file).read_bytes(), "cuda") for name, spec in manifest.graphs.items()}
     predict = partial(rooms()[manifest.family].predict, graphs)
     assert Golden.unpack((folder / GOLDEN).read_bytes()).difference(predict) <= manifest.golden.tolerance
+
+
+@needs_card
+def test_runs_are_recorded_while_other_threads_use_the_card():
+    names = ("digits", "codes", "oil", "words", "reviews")
+    cases = []
+    for name in names:
+        folder = max((ROOT / "models" / name).glob("*/"))
+        cases.append((Graph((folder / "model.onnx").read_bytes(), "cuda"), Golden.unpack((folder / GOLDEN).read_bytes())))
+
+    def ask(turn: int) -> float:
+        opened, golden = cases[turn % len(cases)]
+        rows = 1 + turn % golden.rows
+        asked = Golden(*({key: array[:rows] for key, array in side.items()} for side in (golden.inputs, golden.outputs)))
+        return asked.difference(opened.run)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(ask, range(400))) <= 1e-4
+
+
+@needs_card
+def test_rows_that_do_not_fit_a_recorded_run_are_refused():
+    opened = Graph(light_graph(), "cuda")
+    for wrong in (np.zeros((2, 28, 28, 3), np.uint8), np.zeros((2, 28, 28, 1), np.float32)):
+        with pytest.raises(Exception, match="expected"):
+            opened.run({"image": wrong})
+    assert light_golden().difference(opened.run) < 1e-6
 
 
 @needs_card
