@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from service import tensors
 from service.golden import Array, Arrays
 from service.manifest import ONNX_DATATYPES
-from service.tensors import DTYPES
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -30,6 +30,8 @@ class Card:
     """That one graph may take; 0 for what the card has."""
     falls_back: bool = False
     """Whether graphs run on the CPU from where the card is lost."""
+    most: int = 64
+    """Rows of the largest batch."""
 
 
 def options(memory_mb: int, *, recorded: bool = False) -> dict[str, str]:
@@ -105,11 +107,14 @@ class _Recording:
 class Recorded:
     """A session's runs, one recorded for each power of two of rows when it is first wanted, replayed with other numbers.
 
-    In one thread of its own, because onnxruntime keeps what it records for each thread.
+    In one thread of its own, because onnxruntime keeps what it records for each thread. The largest is recorded first: a matrix
+    product adds its bias by way of a vector of ones as long as the batch, which moves when a longer one is wanted, and what was
+    recorded before would go on reading where it was.
     """
 
-    def __init__(self, session: ort.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, session: ort.InferenceSession, most: int) -> None:
+        """`most` rows are run together; more are run one after the other."""
+        self._session, self._most = session, _power(most)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cuda")
         self._recordings: dict[int, _Recording] = {}
 
@@ -118,21 +123,27 @@ class Recorded:
         return self._thread.submit(self._answers, arrays).result()
 
     def _answers(self, arrays: Arrays) -> Arrays:
-        rows = len(next(iter(arrays.values())))
-        size = 1 << max(0, rows - 1).bit_length()
-        if size not in self._recordings:
-            with turns.alone():
-                self._recordings[size] = self._record(size)
+        rows, most = len(next(iter(arrays.values()))), self._most
+        if rows > most:
+            parts = [{name: array[at : at + most] for name, array in arrays.items()} for at in range(0, rows, most)]
+            return tensors.join([self._answers(part) for part in parts])
+        recording = self._recording(_power(rows))
         with turns.shared():
-            recording = self._recordings[size]
             for name, (value, zeros) in recording.inputs.items():
                 value.update_inplace(_filled(name, arrays[name], zeros, rows))
             self._session.run_with_iobinding(recording.binding, recording.options)
             return {name: value.numpy()[:rows] for name, value in recording.outputs.items()}
 
+    def _recording(self, size: int) -> _Recording:
+        for wanted in (self._most, size):
+            if wanted not in self._recordings:
+                with turns.alone():
+                    self._recordings[wanted] = self._record(wanted)
+        return self._recordings[size]
+
     def _record(self, size: int) -> _Recording:
         def zeros(node: ort.NodeArg) -> tuple[Any, Array]:
-            array = np.zeros([size, *node.shape[1:]], DTYPES[ONNX_DATATYPES[node.type]])
+            array = np.zeros([size, *node.shape[1:]], tensors.DTYPES[ONNX_DATATYPES[node.type]])
             return ort.OrtValue.ortvalue_from_numpy(array, "cuda"), array
 
         inputs = {node.name: zeros(node) for node in self._session.get_inputs()}
@@ -153,3 +164,8 @@ def _filled(name: str, array: Array, zeros: Array, rows: int) -> Array:
     if array.shape != wanted or array.dtype != zeros.dtype:
         raise ValueError(f"input {name!r} is {array.dtype} {array.shape}, expected {zeros.dtype} {wanted}")
     return np.concatenate([array, zeros[rows:]]) if rows < len(zeros) else array
+
+
+def _power(rows: int) -> int:
+    """The power of two that is not below it."""
+    return 1 << max(0, rows - 1).bit_length()

@@ -57,7 +57,7 @@ class Graph:
                 recorded = _session(self._data, provider, self._threads, self._card, recorded=True)
             except ValueError:  # a node of it runs on the CPU
                 return
-            self._session, self._answers = recorded, cuda.Recorded(recorded)
+            self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.most)
 
     def _plainly(self, arrays: Arrays) -> Arrays:
         with cuda.turns.shared() if self.provider == "cuda" else nullcontext():

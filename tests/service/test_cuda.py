@@ -16,6 +16,7 @@ from service.family import rooms
 from service.golden import Golden
 from service.graph import Graph
 from service.manifest import GOLDEN, Manifest
+from service.tensors import DTYPES
 from tests.conftest import ROOT, light_golden, light_graph
 
 LOSE = """
@@ -65,6 +66,25 @@ def test_a_shipped_version_answers_on_the_card_as_was_recorded(folder):
     graphs = {name: Graph((folder / spec.file).read_bytes(), "cuda") for name, spec in manifest.graphs.items()}
     predict = partial(rooms()[manifest.family].predict, graphs)
     assert Golden.unpack((folder / GOLDEN).read_bytes()).difference(predict) <= manifest.golden.tolerance
+
+
+@needs_card
+@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*/*/*.onnx")), ids=lambda one: "-".join(one.parts[-3:]))
+def test_batches_of_any_size_in_any_order_are_answered_as_on_the_cpu(path):
+    """What is recorded for one size must not be harmed by another."""
+    there, here = Graph(path.read_bytes(), "cuda"), Graph(path.read_bytes(), "cpu")
+    specs, random = here.spec(path.name).inputs, np.random.default_rng(0)
+    for rows in (1, 2, 16, 64, 1, 5, 150, 1, 33, 2, 1):
+        arrays = {}
+        for spec in specs:
+            shape = [rows, *(size if isinstance(size, int) else 7 for size in spec.row_shape)]
+            whole = spec.datatype != "FP32"
+            arrays[spec.name] = (random.integers(1, 200, shape) if whole else random.normal(size=shape)).astype(
+                DTYPES[spec.datatype]
+            )
+        golden = Golden(arrays, here.run(arrays))
+        found = there.run(arrays)
+        assert max(golden.apart(name, found[name], wanted) for name, wanted in golden.outputs.items()) <= 1e-4
 
 
 @needs_card
