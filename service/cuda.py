@@ -1,8 +1,8 @@
 """How a graph runs on an NVIDIA card: the provider's options, and runs recorded as CUDA graphs on buffers bound once.
 
-A small network is some dozens of kernels of a few microseconds: to start them one by one takes several times longer than they
-do. A recorded run starts them all at once (`docs/gpu.md` has the figures). Below `graph`, which opens the sessions; knows no
-settings, and nothing of what to do where a card is lost.
+A small network is some dozens of kernels of a few microseconds: to start them one by one can take longer than they do. A
+recorded run starts them all at once; `docs/gpu.md` has the figures, and why it is done only where it is asked for.
+Below `graph`, which opens the sessions; knows no settings, and nothing of what to do where a card is lost.
 """
 
 import threading
@@ -30,8 +30,8 @@ class Card:
     """That one graph may take; 0 for what the card has."""
     falls_back: bool = False
     """Whether graphs run on the CPU from where the card is lost."""
-    most: int = 64
-    """Rows of the largest batch."""
+    recorded: int = 0
+    """Rows of the largest batch that is recorded as a CUDA graph; 0 for none."""
 
 
 def options(memory_mb: int, *, recorded: bool = False) -> dict[str, str]:

@@ -52,12 +52,12 @@ class Graph:
         self._session, self.provider = _session(self._data, provider, self._threads, self._card), provider
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._answers: Callable[[Arrays], Arrays] = self._plainly
-        if provider == "cuda" and cuda.recordable(self._session):
+        if provider == "cuda" and self._card.recorded and cuda.recordable(self._session):
             try:
                 recorded = _session(self._data, provider, self._threads, self._card, recorded=True)
             except ValueError:  # a node of it runs on the CPU
                 return
-            self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.most)
+            self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.recorded)
 
     def _plainly(self, arrays: Arrays) -> Arrays:
         with cuda.turns.shared() if self.provider == "cuda" else nullcontext():

@@ -209,7 +209,7 @@ def load(
     if room is None:
         raise BrokenVersion(f"its family is {manifest.family!r}; this service has {sorted(rooms)}")
     try:
-        card = Card(settings.gpu_memory_mb, settings.falls_back, settings.max_batch)
+        card = Card(settings.gpu_memory_mb, settings.falls_back, settings.max_batch if settings.gpu_graphs else 0)
         graphs = {name: _open(contents, name, provider, card) for name in manifest.graphs}
         assets = room.assets(manifest, contents.files, settings)
         verbs = [verb for verb in room.verbs if verb.suits(manifest)]

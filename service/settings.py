@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("models"), description="the repository: `<name>/<version>/manifest.json`")
     provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
     gpu_memory_mb: int = Field(0, ge=0, description="megabytes of the GPU's memory that one graph may take; 0: what there is")
+    gpu_graphs: bool = Field(False, description="record runs of fixed shapes as CUDA graphs; see `docs/gpu.md` before")
     gpu_fallback: Literal["auto", "on", "off"] = Field(
         "auto", description="graphs go on on the CPU where the GPU is lost; `auto`: unless `MODELYARD_PROVIDER` is `cuda`"
     )
