@@ -1,20 +1,30 @@
-"""The only file that knows onnxruntime: opens a graph from its bytes, runs it, says where it runs.
+"""Opens a graph from its bytes, runs it, says where it runs. With `cuda` below it, all that knows onnxruntime.
 
 Knows nothing of families, batches or HTTP. Opened from memory, so that the bytes whose digest was checked are the bytes that
 run, and so that a graph cannot point at other files.
 """
 
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import metadata
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import onnxruntime as ort
 
+from service import cuda, metrics
+from service.cuda import Card
 from service.golden import Array, Arrays
 from service.manifest import ONNX_DATATYPES, GraphSpec, TensorSpec
 
 Provider = Literal["cpu", "cuda"]
 
-_PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_PROVIDERS: dict[Provider, str] = {"cpu": "CPUExecutionProvider", "cuda": cuda.PROVIDER}
+_CARD = Card()
+
+log = logging.getLogger("modelyard.graph")
 
 
 class ProviderMissing(Exception):
@@ -24,27 +34,64 @@ class ProviderMissing(Exception):
 class Graph:
     """An opened ONNX graph. `run` may be called from several threads at once."""
 
-    def __init__(self, data: bytes, provider: Provider, threads: int = 1) -> None:
+    def __init__(self, data: bytes, provider: Provider, threads: int = 1, card: Card = _CARD) -> None:
         """Open `data`. Raises ValueError where it is no graph that can run, ProviderMissing where `provider` is not here."""
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads  # our own threads run whole batches: more here only fight each other
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread must not burn a core
+        self._data, self._threads, self._card = data, threads, card
+        self._turn = threading.Lock()
+        self._lost: list[object] = []  # never let go: to free what lay on a lost card can end the process
+        self.dead: str | None = None
+        """Why it cannot run any more; None while it can."""
         try:
-            self._session = ort.InferenceSession(data, options, providers=_wanted(provider))
-        except Exception as error:
-            raise ValueError(f"onnxruntime cannot open the graph: {_first_line(error)}") from error
-        used = self._session.get_providers()[0]
-        if used != _PROVIDERS[provider]:  # it falls back to the CPU without a word
-            raise ProviderMissing(f"onnxruntime opened the graph on {used} instead of {_PROVIDERS[provider]}.")
-        self.provider = provider
+            self._open(provider)
+        except (ProviderMissing, ValueError) as error:
+            if provider == "cpu" or not card.falls_back or _works():
+                raise
+            self._go_on(error)
+
+    def _open(self, provider: Provider) -> None:
+        self._session, self.provider = _session(self._data, provider, self._threads, self._card), provider
         self._outputs = [output.name for output in self._session.get_outputs()]
+        self._answers: Callable[[Arrays], Arrays] = self._plainly
+        if provider == "cuda" and self._card.recorded and cuda.recordable(self._session):
+            try:
+                recorded = _session(self._data, provider, self._threads, self._card, recorded=True)
+            except ValueError:  # a node of it runs on the CPU
+                return
+            self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.recorded)
+
+    def _plainly(self, arrays: Arrays) -> Arrays:
+        with cuda.turns.shared() if self.provider == "cuda" else nullcontext():
+            outputs: list[Array] = self._session.run(self._outputs, arrays)
+        return dict(zip(self._outputs, outputs, strict=True))
 
     def run(self, arrays: Arrays) -> Arrays:
-        """Outputs by name for inputs by name. Raises what onnxruntime raises."""
-        outputs: list[Array] = self._session.run(self._outputs, arrays)
-        return dict(zip(self._outputs, outputs, strict=True))
+        """Outputs by name for inputs by name, from the CPU where the card is lost. Raises what onnxruntime raises."""
+        answers = self._answers
+        try:
+            return answers(arrays)
+        except Exception as error:
+            with self._turn:
+                if self._answers is answers and not self._goes_on(error):
+                    raise
+        return self._answers(arrays)
+
+    def _goes_on(self, error: Exception) -> bool:
+        """Whether it was the card that failed, and the graph is open on the CPU now."""
+        if self.provider == "cpu" or _works():
+            return False
+        if not self._card.falls_back:
+            self.dead = f"The GPU is lost: {_first_line(error)}"
+            return False
+        self._lost.append((self._session, self._answers))
+        self._go_on(error)
+        return True
+
+    def _go_on(self, error: Exception) -> None:
+        self._open("cpu")
+        metrics.GPU_LOST.inc()
+        metrics.PROVIDER.labels("cuda").set(0)
+        metrics.PROVIDER.labels("cpu").set(1)
+        log.error("the GPU is lost: a graph goes on on the CPU", extra={"fields": {"error": _first_line(error)}})
 
     def spec(self, file: str) -> GraphSpec:
         """Inputs and outputs as the graph itself states them."""
@@ -55,8 +102,37 @@ class Graph:
         )
 
 
-def _wanted(provider: Provider) -> list[str]:
-    return [_PROVIDERS["cuda"], _PROVIDERS["cpu"]] if provider == "cuda" else [_PROVIDERS["cpu"]]
+def _session(data: bytes, provider: Provider, threads: int, card: Card, *, recorded: bool = False) -> ort.InferenceSession:
+    """An opened session. Raises ValueError and ProviderMissing."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads  # our own threads run whole batches: more here only fight each other
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread must not burn a core
+    wanted: list[Any] = [_PROVIDERS["cpu"]]
+    if provider == "cuda":
+        wanted.insert(0, (_PROVIDERS["cuda"], cuda.options(card.memory_mb, recorded=recorded)))
+    try:
+        with cuda.turns.shared() if provider == "cuda" else nullcontext():
+            session = ort.InferenceSession(data, options, providers=wanted, enable_fallback=0)
+    except Exception as error:
+        raise ValueError(f"onnxruntime cannot open the graph: {_first_line(error)}") from error
+    used = session.get_providers()[0]
+    if used != _PROVIDERS[provider]:  # it falls back to the CPU without a word
+        raise ProviderMissing(f"onnxruntime opened the graph on {used} instead of {_PROVIDERS[provider]}.")
+    return session
+
+
+def _works() -> bool:
+    """Whether CUDA answers now. Asked of the card itself: what onnxruntime says of a failure differs from call to call."""
+    try:
+        session = _session(_IDENTITY, "cuda", 1, _CARD)
+        with cuda.turns.shared():
+            session.run(None, {"x": np.ones(1, np.float32)})
+    except Exception as error:  # noqa: BLE001 - whatever it says, it does not answer
+        log.debug("CUDA does not answer", extra={"fields": {"error": _first_line(error)}})
+        return False
+    return True
 
 
 def _spec(node: ort.NodeArg) -> TensorSpec:

@@ -21,8 +21,9 @@ import orjson
 from service import cost, metrics, samples, tensors
 from service.batcher import Answered, Batcher, BatchLimits, Size
 from service.bodies import Body
+from service.cuda import Card
 from service.drift import Drift
-from service.family import MOST_FURTHER, Graphs, Predict, Room, Verb, watched
+from service.family import MOST_FURTHER, Predict, Room, Verb, watched
 from service.golden import Arrays, Golden
 from service.graph import Graph, Provider
 from service.manifest import GOLDEN, Manifest
@@ -48,7 +49,7 @@ class Timing:
 class Opened:
     """What the files of a version are to its room."""
 
-    graphs: Graphs
+    graphs: Mapping[str, Graph]
     assets: Any
     samples: Samples
 
@@ -77,7 +78,13 @@ class Model:
     @property
     def dead(self) -> str | None:
         """Why it cannot run any more; None while it can."""
-        return next((batcher.dead for batcher in self._batchers.values() if batcher.dead), None)
+        reasons = [one.dead for one in self._batchers.values()] + [graph.dead for graph in self.graphs.values()]
+        return next((reason for reason in reasons if reason), None)
+
+    @property
+    def provider(self) -> Provider:
+        """Where it runs: `cpu` too where the card was lost."""
+        return "cpu" if any(graph.provider == "cpu" for graph in self.graphs.values()) else "cuda"
 
     async def start(self, settings: Settings) -> None:
         """Make the threads and the batchers."""
@@ -202,7 +209,8 @@ def load(
     if room is None:
         raise BrokenVersion(f"its family is {manifest.family!r}; this service has {sorted(rooms)}")
     try:
-        graphs = {name: _open(contents, name, provider) for name in manifest.graphs}
+        card = Card(settings.gpu_memory_mb, settings.falls_back, settings.max_batch if settings.gpu_graphs else 0)
+        graphs = {name: _open(contents, name, provider, card) for name in manifest.graphs}
         assets = room.assets(manifest, contents.files, settings)
         verbs = [verb for verb in room.verbs if verb.suits(manifest)]
         opened = Opened(graphs, assets, samples.read(contents.files, _example(verbs[0], assets) if verbs else {}))
@@ -223,9 +231,9 @@ def load(
     return Model(manifest, room, opened, curve, Drift(properties, settings.drift_window_s))
 
 
-def _open(contents: Contents, name: str, provider: Provider) -> Graph:
+def _open(contents: Contents, name: str, provider: Provider, card: Card) -> Graph:
     spec = contents.manifest.graphs[name]
-    graph = Graph(contents.files[spec.file], provider)
+    graph = Graph(contents.files[spec.file], provider, card=card)
     stated = graph.spec(spec.file)
     if stated != spec:
         raise BrokenVersion(f"{spec.file} has {stated.inputs} -> {stated.outputs}, the manifest states otherwise")

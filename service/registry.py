@@ -126,6 +126,10 @@ class Registry:
             return "The service is loading its models."
         return next((m.dead for versions in self.models().values() for m in versions if m.dead), None)
 
+    def provider(self, chosen: str) -> str:
+        """Where graphs run: what was chosen at start, `cpu` once a served version runs there."""
+        return "cpu" if any(m.provider == "cpu" for versions in self.models().values() for m in versions) else chosen
+
     def get(self, name: str, version: str | None = None) -> Model:
         """The version of `name` that answers, or the one asked for. Raises Unknown…, InvalidInput or Unavailable."""
         entry = self.entries.get(name)

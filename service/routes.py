@@ -173,7 +173,7 @@ class Routes:
             return answer(
                 {
                     **_card(found, entry),
-                    "provider": self._provider,
+                    "provider": found.provider,
                     "states": [{"version": number, "state": state, "reason": reason} for number, (state, reason) in states],
                     "policy": entry.policy.model_dump(),
                     "trial": entry.trial.public() if entry.trial else None,
@@ -216,7 +216,7 @@ class Routes:
         async def ready() -> Response:
             if reason := registry.not_ready():
                 raise Unavailable(reason)
-            return answer({"ready": True, "live": True, "provider": self._provider})
+            return answer({"ready": True, "live": True, "provider": registry.provider(self._provider)})
 
 
 def _said(verb: Verb, done: Answered, options: Options) -> list[dict[str, Any]]:

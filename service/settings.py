@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, le=256, description="batches a model may run at once in one worker; 0: cores / workers")
     models_dir: Path = Field(Path("models"), description="the repository: `<name>/<version>/manifest.json`")
     provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
+    gpu_memory_mb: int = Field(0, ge=0, description="megabytes of the GPU's memory that one graph may take; 0: what there is")
+    gpu_graphs: bool = Field(False, description="record runs of fixed shapes as CUDA graphs; see `docs/gpu.md` before")
+    gpu_fallback: Literal["auto", "on", "off"] = Field(
+        "auto", description="graphs go on on the CPU where the GPU is lost; `auto`: unless `MODELYARD_PROVIDER` is `cuda`"
+    )
     versions: Count = Field(2, description="how many of a model's newest good versions are served")
     pin: Pins = Field("none", description="versions that answer unless a policy says otherwise, such as `digits=3,oil=1`")
     reload_s: Seconds = Field(0.25, description="seconds between two looks at the repository")
@@ -71,6 +76,11 @@ class Settings(BaseSettings):
         """`pin` as versions by model."""
         named = [] if self.pin == "none" else [one.strip().split("=") for one in self.pin.split(",")]
         return {name: int(version) for name, version in named}
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether graphs go on on the CPU where the GPU is lost."""
+        return self.gpu_fallback == "on" or (self.gpu_fallback == "auto" and self.provider == "auto")
 
     @property
     def slots(self) -> int:

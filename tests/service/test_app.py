@@ -6,10 +6,11 @@ import logging
 import orjson
 import pytest
 
-from service import metrics
+from service import app, metrics
 from service.app import create_app
 from service.follower import Follower
 from service.samples import SEVEN_CODE, SEVEN_PNG
+from tests.card import FakeCard
 from tests.conftest import serving, write_codes_version, write_steps_version, write_vectors_version, write_words_version
 
 pytestmark = pytest.mark.anyio
@@ -148,3 +149,33 @@ async def test_a_worker_listens_after_a_while_whatever_its_models_do(settings, m
     app = create_app(settings.model_copy(update={"workers": 2}))
     async with asyncio.timeout(5), app.router.lifespan_context(app):
         assert app.state.registry.not_ready() == "The service is loading its models."
+
+
+@pytest.fixture
+def card(monkeypatch):
+    monkeypatch.setattr(app, "choose_provider", lambda _: ("cuda", "provider: cuda (found)"))
+    return FakeCard().install(monkeypatch)
+
+
+async def test_a_lost_gpu_is_told_by_health_and_metrics_while_the_cpu_answers(settings, card):
+    settings = settings.model_copy(update={"rehearse": False})
+    async with serving(settings) as client:
+        before = (await client.post("/v1/classify", content=SEVEN_PNG, headers=PNG)).json()
+        assert (await client.get("/v2/health/ready")).json()["provider"] == "cuda"
+        card.lost = True
+        assert (await client.post("/v1/classify", content=SEVEN_PNG, headers=PNG)).json() == before
+        assert (await client.get("/v2/health/ready")).json()["provider"] == "cpu"
+        assert (await client.get("/v1/models/light")).json()["provider"] == "cpu"
+        text = (await client.get("/metrics")).text
+        assert 'modelyard_provider{provider="cpu"} 1.0' in text
+        assert 'modelyard_provider{provider="cuda"} 0.0' in text
+
+
+async def test_a_lost_gpu_that_may_not_be_left_makes_the_service_not_ready(settings, card):
+    settings = settings.model_copy(update={"rehearse": False, "provider": "cuda"})
+    async with serving(settings) as client:
+        card.lost = True
+        assert (await client.post("/v1/classify", content=SEVEN_PNG, headers=PNG)).status_code == 500
+        answer = await client.get("/v2/health/ready")
+        assert answer.status_code == 503
+        assert answer.json()["error"].startswith("The GPU is lost")

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from service import graph
+from service import graph, metrics
+from service.cuda import Card
 from service.graph import Graph, ProviderMissing, choose_provider
-from tests.conftest import light_golden, light_graph
+from tests.card import FakeCard
+from tests.conftest import light_golden, light_graph, words_graph
 
 
 def test_a_graph_answers():
@@ -72,3 +74,71 @@ def test_a_graph_runs_in_several_threads_at_once():
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: opened.run(golden.inputs)["probabilities"], range(64)))
     assert all(np.allclose(answer, golden.outputs["probabilities"], atol=1e-6) for answer in answers)
+
+
+@pytest.fixture
+def card(monkeypatch):
+    return FakeCard().install(monkeypatch)
+
+
+@pytest.mark.parametrize("recorded", [0, 4])
+def test_a_lost_card_is_left_for_the_cpu_where_that_is_allowed(card, caplog, recorded):
+    opened, golden = Graph(light_graph(), "cuda", card=Card(falls_back=True, recorded=recorded)), light_golden()
+    assert golden.difference(opened.run) < 1e-6
+    assert opened.provider == "cuda"
+    card.lost, before = True, metrics.GPU_LOST._value.get()
+    assert golden.difference(opened.run) < 1e-6
+    assert (opened.provider, opened.dead, metrics.GPU_LOST._value.get()) == ("cpu", None, before + 1)
+    assert caplog.text.count("the GPU is lost") == 1
+
+
+def test_threads_that_find_the_card_lost_together_leave_it_once(card):
+    from concurrent.futures import ThreadPoolExecutor
+
+    opened, golden = Graph(light_graph(), "cuda", card=Card(falls_back=True)), light_golden()
+    card.lost, before = True, metrics.GPU_LOST._value.get()
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(lambda _: golden.difference(opened.run), range(32))) < 1e-6
+    assert metrics.GPU_LOST._value.get() == before + 1
+
+
+def test_a_lost_card_that_may_not_be_left_is_an_error_and_the_graph_says_why_it_is_dead(card):
+    opened = Graph(light_graph(), "cuda")
+    assert opened.dead is None
+    card.lost = True
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        opened.run(light_golden().inputs)
+    assert (opened.provider, opened.dead) == (
+        "cuda",
+        "The GPU is lost: CUDA failure 700: an illegal memory access was encountered",
+    )
+
+
+def test_an_error_of_a_card_that_works_is_no_loss(card):
+    opened = Graph(light_graph(), "cuda", card=Card(falls_back=True))
+    with pytest.raises(Exception, match="image"):
+        opened.run({"image": np.zeros((1, 2), np.uint8)})
+    assert (opened.provider, opened.dead) == ("cuda", None)
+
+
+def test_a_graph_that_comes_after_the_loss_opens_on_the_cpu_where_that_is_allowed(card):
+    card.lost = True
+    assert Graph(light_graph(), "cuda", card=Card(falls_back=True)).provider == "cpu"
+    with pytest.raises(ValueError, match="cannot open the graph"):
+        Graph(light_graph(), "cuda")
+
+
+def test_a_broken_graph_is_refused_on_a_card_that_works_and_not_tried_on_the_cpu(card):
+    with pytest.raises(ValueError, match="cannot open the graph"):
+        Graph(b"not a graph", "cuda", card=Card(falls_back=True))
+
+
+def test_the_card_gets_the_options_of_the_settings(card):
+    Graph(light_graph(), "cuda", card=Card(memory_mb=256))
+    assert (card.opened[-1]["gpu_mem_limit"], card.opened[-1]["enable_cuda_graph"]) == (str(256 * 2**20), "0")
+
+
+def test_only_graphs_of_fixed_shapes_are_recorded_and_only_where_asked(card):
+    for data, wanted, recorded in ((light_graph(), 4, "1"), (light_graph(), 0, "0"), (words_graph(), 4, "0")):
+        Graph(data, "cuda", card=Card(recorded=wanted))
+        assert card.opened[-1]["enable_cuda_graph"] == recorded

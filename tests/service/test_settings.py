@@ -35,3 +35,11 @@ def test_slots_share_the_cores_among_the_workers(monkeypatch):
     assert Settings(workers=2).slots == 4
     assert Settings(workers=16).slots == 1
     assert Settings(threads=3).slots == 3
+
+
+@pytest.mark.parametrize(
+    ("provider", "asked", "does"),
+    [("auto", "auto", True), ("cuda", "auto", False), ("cuda", "on", True), ("auto", "off", False)],
+)
+def test_a_lost_gpu_is_left_for_the_cpu_unless_it_was_asked_for_by_name(provider, asked, does):
+    assert Settings(provider=provider, gpu_fallback=asked).falls_back is does
