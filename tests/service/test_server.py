@@ -192,7 +192,9 @@ def test_a_new_version_is_served_under_load_without_a_failed_request(start, mode
     for version in range(2, 7):
         write_version(models_dir, version=version, gain=1 / version)
         time.sleep(0.4)
-    time.sleep(1)
+    end = time.monotonic() + 30
+    while seen[-1][1] != 6 and time.monotonic() < end:
+        time.sleep(0.05)
     stop.set()
     for thread in threads:
         thread.join()
