@@ -76,9 +76,10 @@ export function useGet(path, query) {
  * Ask for each of `versions` whenever `request` changes; null asks nothing and shows nothing.
  * -> [{version, request, data, problem, stale, serverMs, roundMs}]; `request` is the one that `data` answers. While a new answer
  * is awaited the old one stays, marked stale; an older question is given up, so that the later one wins. The first question is
- * asked at once, later ones after 150 ms.
+ * asked at once, later ones after `waitMs`: 0
+ * where the inputs come with a pace of their own.
  */
-export function useAnswers(request, versions) {
+export function useAnswers(request, versions, waitMs = WAIT_MS) {
   const [answers, setAnswers] = useState({});
   const asked = useRef(false);
   const key = request && JSON.stringify([request, versions]);
@@ -98,7 +99,7 @@ export function useAnswers(request, versions) {
           (problem) => problem.name !== "AbortError" && put((old) => ({ ...old, problem, stale: Boolean(old.data) })),
         );
       }
-    }, asked.current ? WAIT_MS : 0);
+    }, asked.current ? waitMs : 0);
     return () => {
       clearTimeout(timer);
       control.abort();
