@@ -257,9 +257,9 @@ const Tools = ({ source, keyboard, setKeyboard }) => html`<div class="row tools"
 
 /**
  * Where a picture comes from: pad, file, samples. `source` is `usePicture`'s, `thing` what is drawn ("digit"). Where pictures are
- * no drawings, the pad waits behind a button.
+ * no drawings, the pad waits behind a button. `told` is the answer in a word, where the window is too narrow to show it beside.
  */
-export function Source({ source, samples, note, thing, drawable = true, busy = false }) {
+export function Source({ source, samples, note, thing, drawable = true, busy = false, told = "" }) {
   const [asked, setAsked] = useState(false);
   const [keyboard, setKeyboard] = useState(false);
   const pad = drawable || asked || source.kind === "drawing";
@@ -271,6 +271,7 @@ export function Source({ source, samples, note, thing, drawable = true, busy = f
       ? html`<${Pad} items=${source.items} onItems=${source.draw} over=${source.kind === "drawing" ? null : source.url} label=${label}
           busy=${busy} keyboard=${keyboard} onFile=${source.drop} />
         <p class="note under">${shown ? `${shown}. Draw over it to begin your own.` : `Draw one ${thing}, large.`}</p>
+        ${told && html`<p class="verdict told" aria-hidden="true">${told}</p>`}
         <${Tools} source=${source} keyboard=${keyboard} setKeyboard=${setKeyboard} />`
       : html`<img class="picture whole" src=${source.url} alt=${shown} />
         <p class="note under">${shown}</p>

@@ -75,12 +75,14 @@ const unusual = (percentile) => `More unusual than ${percentile >= 100 ? "all" :
 /** The request that made what is on the screen. */
 const Sent = ({ answers, request }) => html`<${Request} request=${(answers[0].data && answers[0].request) || request} />`;
 
+/** How unusual a picture is, as each version says. */
+const Unusual = ({ answers }) => html`<div class="unusual">${answers.filter((one) => one.data).map(({ version, stale, data: { predictions: [one] } }) => html`<p key=${version} class=${`answer${stale ? " stale" : ""}`}>
+    <strong>${answers.length > 1 ? `Version ${version}: ` : ""}${unusual(one.percentile)}</strong> <span class="note">Mean squared error of a pixel: ${number(one.error, 2)}.</span></p>`)}</div>`;
+
 function Restored({ prediction, stale, pixels, verb, onNearness }) {
   const nearness = useNearness(png(prediction.image), pixels, stale);
   useEffect(() => onNearness(nearness), [nearness]);
-  return html`<${Framed} url=${png(prediction.image)} title=${verb === "denoise" ? "Restored" : "Made again"}>${decibels(nearness)}</${Framed}>
-    ${verb === "reconstruct" && html`<p class="unusual"><strong>${unusual(prediction.percentile)}</strong>
-      <span class="note">Mean squared error of a pixel: ${number(prediction.error, 2)}.</span></p>`}`;
+  return html`<${Framed} url=${png(prediction.image)} title=${verb === "denoise" ? "Restored" : "Made again"}>${decibels(nearness)}</${Framed}>`;
 }
 
 const NONE = "Draw something, or choose a sample.";
@@ -106,6 +108,7 @@ function Restore({ verb, model, source, picture, versions, state, setState }) {
         <${Answers} answers=${answers} show=${({ predictions: [prediction] }, answer) => html`<${Restored} prediction=${prediction} stale=${answer.stale}
           pixels=${pixels} verb=${verb} onNearness=${(value) => answer.version === versions[0] && setNearness(value)} />`} />`
         : html`<p class="note">${NONE}</p>`}</div>
+      ${verb === "reconstruct" && html`<${Unusual} answers=${answers} />`}
       <p class="note">Decibels: signal-to-noise ratio (PSNR) beside the original; more is nearer.</p>
       <${Slider} id="noise" label="Noise: standard deviation, of the range from black to white" value=${level} min=${0} max=${1} step=${0.05} onInput=${(value) => setState({ noise: String(value) })} />
       <${Seed} id="noise-seed" label="Seed of the noise" value=${seed} onInput=${(value) => setState({ noise_seed: String(value) })} />
@@ -281,7 +284,7 @@ function Decoded({ model, plane, version, state, setState, onRequest }) {
   const name = `${plane.label.length.toLocaleString("en")} test pictures' codes on a plane`;
   const numbers = useMemo(() => html`<${Numbers} caption=${`${name}: the middle of each label`} head=${["label", "points", "x", "y"]} rows=${summary(plane)} />`, [plane]);
   return html`<div class="decoded"><figure><${Map} plane=${plane} chosen=${chosen} onChoose=${setOver} onSettle=${settle} name=${name} />
-      <figcaption>${name} (${plane.method}), each marked by its true label. Point at one, or use the arrow keys. All of them:
+      <figcaption>${name} (${plane.method}), each marked by its true label. Point at one, or use the arrow keys. All of them:${" "}
         <a href=${`/v1/plane?model=${model.name}&version=${version}`}>/v1/plane</a></figcaption>${numbers}</figure>
     <div><${Answers} answers=${answers} show=${({ predictions: [prediction] }) => html`<${Framed} url=${png(prediction.image)} title="Decoded">a ${plane.label[chosen]}</${Framed}>`} />
       <${Numbers} caption="The code" head=${["place", "value"]} rows=${code.map((value, index) => [index + 1, value.toFixed(2)])} /></div>

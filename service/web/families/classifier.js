@@ -146,6 +146,8 @@ function Inside({ model, body, versions, state, setState }) {
   </section>`;
 }
 
+const brief = ({ data: { predictions: [one] } }) => html`${one.label} <small>${percent(one.probability)}${unsure(one)}</small>`;
+
 /** One sentence for all versions that answered. */
 function said(answers) {
   const good = answers.filter((one) => one.data && !one.stale);
@@ -163,13 +165,15 @@ export default function Play({ model, samples, note, versions, state, setState }
   const request = body && { path: "/v1/classify", query: { model: model.name, top: labels.length > MOST && MOST }, body };
   const answers = useAnswers(request, versions, 0);
   const busy = answers.some((one) => one.stale && !one.problem);
+  const current = answers.every((one) => one.problem || (one.request && one.request.body.images[0] === source.sent));
   const truthOf = (answer) => (source.sample && answer.request.body.images[0] === source.sent ? source.sample.truth : null);
   const empty = request ? "…" : digits ? "Draw a digit, or choose a sample." : "Open a picture, or choose a sample.";
   return html`<div class="play">
       <section class="card" aria-labelledby="picture"><h2 id="picture">Picture</h2>
-        <${Source} source=${source} samples=${samples} note=${note} thing=${thing} drawable=${digits} busy=${busy} /></section>
+        <${Source} source=${source} samples=${samples} note=${note} thing=${thing} drawable=${digits} busy=${busy}
+          told=${answers[0].data ? brief(answers[0]) : "\u00a0"} /></section>
       <section class="card" aria-labelledby="answer"><h2 id="answer">Answer</h2>
-        <div class="verdicts"><${Answers} answers=${answers} empty=${empty}
+        <div class="verdicts" aria-busy=${String(Boolean(request) && !current)}><${Answers} answers=${answers} empty=${empty}
           show=${({ predictions: [prediction] }, answer) => html`<${Verdict} model=${model} prediction=${prediction} truth=${truthOf(answer)} />`} /></div>
         <${Said} text=${request ? source.finished && said(answers) : empty} /></section>
     </div>
