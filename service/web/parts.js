@@ -144,7 +144,7 @@ export function Choice({ label, value, options, onChoose }) {
 }
 
 /** A file from the user's disk, read as a data: URL or as text; by choosing, by dropping, by pasting a picture. */
-export function Upload({ label, accept, asText = false, onFile, limit = 10_000_000, onProblem }) {
+export function Upload({ label, accept, asText = false, onFile, limit = 10_000_000, onProblem, describedBy }) {
   const input = useRef(null);
   const take = (file) => {
     if (!file) return;
@@ -163,5 +163,5 @@ export function Upload({ label, accept, asText = false, onFile, limit = 10_000_0
     take(event.dataTransfer.files[0]);
   };
   return html`<label class="button upload" onDragOver=${(event) => event.preventDefault()} onDrop=${drop}>${label}
-    <input type="file" class="unseen" accept=${accept} ref=${input} onChange=${(event) => { take(event.target.files[0]); event.target.value = ""; }} /></label>`;
+    <input type="file" class="unseen" accept=${accept} aria-describedby=${describedBy} ref=${input} onChange=${(event) => { take(event.target.files[0]); event.target.value = ""; }} /></label>`;
 }

@@ -22,7 +22,7 @@ function Card({ model }) {
         import(`/web/families/${model.family}.js`),
         ask({ path: `/v1/models/${model.name}/samples` }),
       ]);
-      const asked = Thumbnail.request ? Thumbnail.request(model, data.samples[0]) : { path: model.verbs[0], query: { model: model.name }, body: data.samples[0].body };
+      const asked = Thumbnail.request ? await Thumbnail.request(model, data.samples[0]) : { path: model.verbs[0], query: { model: model.name }, body: data.samples[0].body };
       const answer = await ask(asked);
       if (!gone) setLive({ Thumbnail, sample: data.samples[0], answer });
     };
@@ -37,7 +37,7 @@ function Card({ model }) {
     <h2><a href=${`/play/${model.name}`}>${model.name}</a></h2>
     <p class="family">${model.family}, version ${model.version}</p>
     <div class="thumbnail">
-      ${Thumbnail && html`<${Thumbnail} model=${model} sample=${sample} data=${answer.data} />`}
+      ${Thumbnail && html`<${Thumbnail} model=${model} sample=${sample} data=${answer.data} request=${answer.request} />`}
       ${problem && html`<p class="note">${problem}</p>`}
     </div>
     <p>${model.summary}</p>
