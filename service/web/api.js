@@ -19,7 +19,7 @@ export function address({ path, query = {} }) {
   return text ? `${path}?${text}` : path;
 }
 
-/** Ask once. -> {data, serverMs, roundMs, requestId}. Throws Refused, or AbortError where `signal` says so. */
+/** Ask once. -> {request, data, serverMs, roundMs, requestId}. Throws Refused, or AbortError where `signal` says so. */
 export async function ask(request, signal) {
   const begun = performance.now();
   const method = request.method || (request.body === undefined ? "GET" : "POST");
@@ -48,7 +48,7 @@ export async function ask(request, signal) {
     const after = answer.headers.get("retry-after");
     throw new Refused((isJson && data.error) || `The service answered ${answer.status}.`, answer.status, after);
   }
-  return { data, roundMs, serverMs: serverMs(answer.headers.get("server-timing")), requestId: answer.headers.get("x-request-id") };
+  return { request, data, roundMs, serverMs: serverMs(answer.headers.get("server-timing")), requestId: answer.headers.get("x-request-id") };
 }
 
 /** The sum of the durations in a Server-Timing header, in milliseconds; null where there is none. */
@@ -74,8 +74,9 @@ export function useGet(path, query) {
 
 /**
  * Ask for each of `versions` whenever `request` changes; null asks nothing and shows nothing.
- * -> [{version, data, problem, stale, serverMs, roundMs}]: while a new answer is awaited the old one stays, marked stale;
- * an older question is given up, so that the later one wins. The first question is asked at once, later ones after 150 ms.
+ * -> [{version, request, data, problem, stale, serverMs, roundMs}]; `request` is the one that `data` answers. While a new answer
+ * is awaited the old one stays, marked stale; an older question is given up, so that the later one wins. The first question is
+ * asked at once, later ones after 150 ms.
  */
 export function useAnswers(request, versions) {
   const [answers, setAnswers] = useState({});
