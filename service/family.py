@@ -79,10 +79,20 @@ class Verb:
     """(assets) -> a body that this version answers, where not every version answers the documented one."""
     draw: Callable[[Arrays, Any], Pixels] | None = None
     """(arrays of one row, assets) -> the prediction's picture, where it has one: a client may want nothing else."""
+    further: Callable[[Any, Manifest], Predict | None] = lambda _, __: None
+    """(options, manifest) -> what runs instead of `predict` where the query asks for more than the answer, such as reasons.
+
+    It costs many times as much: it never runs on the event loop, and a request asks it of few inputs. Raises InvalidInput
+    where this version has no such thing.
+    """
     suits: Callable[[Manifest], bool] = lambda _: True
     """Whether a version can answer it at all."""
     prefers: Callable[[Manifest], bool] = lambda _: True
     """Whether a version should where a request names none; where no version should, any that can does."""
+
+
+MOST_FURTHER = 8
+"""Inputs of which a request may ask for more than the answer."""
 
 
 @dataclass(frozen=True)

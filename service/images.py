@@ -9,6 +9,7 @@ it by class: `Image.open` would look for other formats and warn at a limit of it
 models, and of how a digit is found in a picture.
 """
 
+import base64
 import io
 import math
 import re
@@ -54,6 +55,11 @@ class Preparation(BaseModel, frozen=True, extra="forbid"):
     height: int = Field(ge=1, le=1024)
     width: int = Field(ge=1, le=1024)
     channels: Literal[1, 3]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
 
 
 @dataclass(frozen=True)
@@ -117,14 +123,24 @@ def pixels(values: NDArray[np.floating[Any]]) -> Pixels:
     return whole
 
 
+def to_base64(pixels: Pixels) -> str:
+    """The same PNG file as text, for JSON."""
+    return base64.b64encode(to_png(pixels)).decode()
+
+
+def across(pictures: int) -> int:
+    """How many of them stand in a row of `grid`."""
+    return math.isqrt(pictures - 1) + 1
+
+
 def grid(pictures: Sequence[Pixels]) -> Pixels:
     """Pictures of one size side by side, row by row, as square as possible, GAP apart; one picture is left as it is."""
-    across = math.isqrt(len(pictures) - 1) + 1
-    down = -(-len(pictures) // across)
+    wide = across(len(pictures))
+    down = -(-len(pictures) // wide)
     height, width, channels = pictures[0].shape
-    sheet = np.full((down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels), GREY, np.uint8)
+    sheet = np.full((down * (height + GAP) - GAP, wide * (width + GAP) - GAP, channels), GREY, np.uint8)
     for index, picture in enumerate(pictures):
-        top, left = index // across * (height + GAP), index % across * (width + GAP)
+        top, left = index // wide * (height + GAP), index % wide * (width + GAP)
         sheet[top : top + height, left : left + width] = picture
     return sheet
 

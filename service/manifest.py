@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 SCHEMA: Final = 1
 MANIFEST = "manifest.json"
 GOLDEN = "golden.npz"
+SAMPLES = "samples.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)

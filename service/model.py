@@ -12,21 +12,22 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import orjson
 
-from service import cost, metrics, tensors
+from service import cost, metrics, samples, tensors
 from service.batcher import Answered, Batcher, BatchLimits, Size
 from service.bodies import Body
 from service.drift import Drift
-from service.family import Graphs, Predict, Room, Verb, watched
+from service.family import MOST_FURTHER, Graphs, Predict, Room, Verb, watched
 from service.golden import Arrays, Golden
 from service.graph import Graph, Provider
 from service.manifest import GOLDEN, Manifest
 from service.repository import BrokenVersion, Contents
+from service.samples import Samples
 from service.settings import Settings
 from service.statistics import Statistics
 
@@ -43,15 +44,25 @@ class Timing:
     batch_rows: int
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What the files of a version are to its room."""
+
+    graphs: Graphs
+    assets: Any
+    samples: Samples
+
+
 class Model:
     """A version that passed every check. Use it inside `lease()`, so that it is not closed meanwhile."""
 
-    def __init__(self, manifest: Manifest, room: Room, graphs: Graphs, assets: object, curve: cost.Cost, drift: Drift) -> None:
-        self.manifest, self.room, self.graphs, self.assets, self.cost = manifest, room, graphs, assets, curve
+    def __init__(self, manifest: Manifest, room: Room, opened: "Opened", curve: cost.Cost, drift: Drift) -> None:
+        self.manifest, self.room, self.cost = manifest, room, curve
+        self.graphs, self.assets, self.samples = opened.graphs, opened.assets, opened.samples
         self.drift, self.statistics = drift, Statistics()
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
-        self._max_batch = 1
+        self._max_batch, self._limits = 1, BatchLimits()
         self._users = 0
         self._unused: asyncio.Future[None] | None = None
 
@@ -73,17 +84,23 @@ class Model:
         self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
         hop_s = await cost.hop_s(self._executor)
         self._max_batch = settings.max_batch
-        limits = BatchLimits(
+        self._limits = BatchLimits(
             settings.max_batch, settings.max_queue, settings.max_queue_s, settings.max_padded, slots=settings.slots
         )
         for predict in {self.room.predict, *(verb.predict for verb in self.room.verbs)}:
-            self._batchers[predict] = Batcher(
-                partial(self._run, predict),
-                self._size,
-                limits,
-                self._executor,
-                runs_here=lambda rows, length: self.cost(rows, length) < hop_s,
-            )
+            self._batch(predict, self._limits, lambda rows, length: self.cost(rows, length) < hop_s)
+
+    def _batch(self, predict: Predict, limits: BatchLimits, runs_here: Callable[[int, int], bool]) -> Batcher[Arrays, Arrays]:
+        """A new batcher for `predict`."""
+        if self._executor is None:
+            raise TypeError("the version was not started")
+        self._batchers[predict] = Batcher(partial(self._run, predict), self._size, limits, self._executor, runs_here=runs_here)
+        return self._batchers[predict]
+
+    def _batcher(self, predict: Predict) -> Batcher[Arrays, Arrays]:
+        """That of `predict`; one for what `Verb.further` named is made when it is first asked, and never blocks the loop."""
+        limits = replace(self._limits, max_batch=min(MOST_FURTHER, self._limits.max_batch))
+        return self._batchers.get(predict) or self._batch(predict, limits, lambda _rows, _length: False)
 
     async def predict(self, items: list[Arrays], predict: Predict, wait: Wait) -> tuple[list[Arrays], Timing]:
         """Answers to `items`, in order. An item has one or more rows; `wait(future)` says how patiently to wait for all.
@@ -91,7 +108,7 @@ class Model:
         Raises what the batcher raises: Overloaded, Unavailable, ModelFailed.
         """
         parts = [tensors.chunks(item, self._max_batch) for item in items]
-        futures = self._batchers[predict].submit([chunk for chunks in parts for chunk in chunks])
+        futures = self._batcher(predict).submit([chunk for chunks in parts for chunk in chunks])
         answered = await wait(asyncio.gather(*futures))
         for one in answered:
             metrics.QUEUE_SECONDS.labels(self.name).observe(one.queue_s)
@@ -187,6 +204,8 @@ def load(
     try:
         graphs = {name: _open(contents, name, provider) for name in manifest.graphs}
         assets = room.assets(manifest, contents.files, settings)
+        verbs = [verb for verb in room.verbs if verb.suits(manifest)]
+        opened = Opened(graphs, assets, samples.read(contents.files, _example(verbs[0], assets) if verbs else {}))
         properties = watched(room, manifest)
     except (ValueError, KeyError) as error:
         raise BrokenVersion(str(error)) from error
@@ -196,13 +215,12 @@ def load(
 
     if not known:
         _replay(contents, partial(room.predict, graphs), Drift(properties, settings.drift_window_s))
-    for verb in room.verbs:
-        if verb.suits(manifest):
-            _answer_example(verb, graphs, assets, settings)
+    for verb in verbs:
+        _answer_example(verb, opened, settings)
     # a graph on the processor runs in the thread that asks, so that its time is the thread's, whoever else is at work
     clock = time.thread_time if provider == "cpu" else time.perf_counter
     curve = known or cost.measure(run, settings.max_batch, _lengths(manifest), settings.max_padded, clock)
-    return Model(manifest, room, graphs, assets, curve, Drift(properties, settings.drift_window_s))
+    return Model(manifest, room, opened, curve, Drift(properties, settings.drift_window_s))
 
 
 def _open(contents: Contents, name: str, provider: Provider) -> Graph:
@@ -229,10 +247,15 @@ def _replay(contents: Contents, predict: Callable[[Arrays], Arrays], drift: Drif
         raise BrokenVersion(f"its golden answers differ by {difference:.3g}; at most {stated.tolerance:g} is allowed")
 
 
-def _answer_example(verb: Verb, graphs: Graphs, assets: Any, settings: Settings) -> None:
+def _example(verb: Verb, assets: Any) -> dict[str, Any]:
+    return verb.warms_up(assets) if verb.warms_up else verb.example
+
+
+def _answer_example(verb: Verb, opened: Opened, settings: Settings) -> None:
     """The verb's example through the whole room: what no request should be the first to find out."""
+    graphs, assets = opened.graphs, opened.assets
     try:
-        body = Body.of(orjson.dumps(verb.warms_up(assets) if verb.warms_up else verb.example), b"application/json")
+        body = Body.of(orjson.dumps(_example(verb, assets)), b"application/json")
         for raw in verb.reader.read(body, verb.Request, settings):
             item = verb.preprocess(raw, assets)
             arrays = verb.predict(graphs, item.arrays)

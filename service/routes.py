@@ -15,8 +15,8 @@ from service import bodies, http, images, lineage, metrics, openapi, tensors
 from service.answering import Answered, answering
 from service.bodies import Body
 from service.digit import Pixels
-from service.errors import InvalidInput, Unavailable, UnknownVersion, shown
-from service.family import Item, Lookup, Options, Predict, Room, Verb, lookups
+from service.errors import InvalidInput, TooLarge, Unavailable, UnknownVersion, shown
+from service.family import MOST_FURTHER, Item, Lookup, Options, Predict, Room, Verb, lookups
 from service.golden import Arrays
 from service.http import SHORT_WORK, answer
 from service.manifest import VERSION, Manifest
@@ -34,14 +34,15 @@ class Typed:
     """A typed request that came in; each version prepares it with its own assets."""
 
     verb: Verb
+    options: Options
     body: Body
     settings: Settings
     long: bool = False
     """Whether preparing it was long."""
 
-    def predict(self, model: Model) -> Predict:  # noqa: ARG002 - every version of a model has the same verbs
-        """What the verb runs."""
-        return self.verb.predict
+    def predict(self, model: Model) -> Predict:
+        """What the verb runs for these options."""
+        return self.verb.further(self.options, model.manifest) or self.verb.predict
 
     def prepare(self, model: Model) -> list[Item]:
         """The body's inputs, prepared."""
@@ -61,7 +62,10 @@ class Typed:
     def _read(self, model: Model) -> list[Any]:
         if not self.verb.suits(model.manifest):
             raise InvalidInput(f"Model '{model.name}' (version {model.version}) does not answer '/v1/{self.verb.name}'.")
-        return self.verb.reader.read(self.body, self.verb.Request, self.settings)
+        inputs = self.verb.reader.read(self.body, self.verb.Request, self.settings)
+        if self.verb.further(self.options, model.manifest) and len(inputs) > MOST_FURTHER:
+            raise TooLarge(f"The request has {len(inputs)} inputs; with this query at most {MOST_FURTHER} are taken.")
+        return inputs
 
     def _work(self, inputs: list[Any]) -> int:
         return sum(self.verb.reader.work(one, self.settings) for one in inputs)
@@ -110,7 +114,8 @@ class Routes:
     async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
         options = bodies.validated(verb.Options, dict(request.query_params)) if request.url.query else verb.Options()
         data = await http.read_body(request, self._settings)
-        asked = Typed(verb, Body.of(data, request.headers.get("content-type", "").encode("latin-1")), self._settings)
+        body = Body.of(data, request.headers.get("content-type", "").encode("latin-1"))
+        asked = Typed(verb, options, body, self._settings)
         model = self._registry.chosen(family, options.model, options.version, verb)
         trial = self._registry.trial(model, options.version)
         async with answering(asked, model, trial, http.waits(request, self._settings)) as done:
@@ -178,6 +183,11 @@ class Routes:
                     "cost": found.cost.public(),
                 }
             )
+
+        @router.get("/v1/models/{name}/samples", tags=["models"], summary="Inputs to try a model with", responses=errors)
+        async def samples(name: Name, version: Version = None) -> Response:
+            found = registry.get(name, version)
+            return answer({"model": found.name, "version": found.version, **found.samples.model_dump()})
 
         @router.get("/v1/models/{name}/drift", tags=["models"], summary="How far requests are from training", responses=errors)
         async def drift(name: Name, version: Version = None) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service import text, vocabulary
+from service import planes, text, vocabulary
 from service.golden import Golden
 from service.manifest import GOLDEN, MANIFEST, File, GraphSpec, Manifest, Source, TensorSpec, Training, sha256
 from service.manifest import Golden as Recorded
@@ -274,12 +275,23 @@ def write_vectors_version(
         models_dir,
         name,
         1,
-        files={"model.onnx": vectors_graph(table), GOLDEN: golden.pack(), vocabulary.FILE: known.dump()},
+        files={
+            "model.onnx": vectors_graph(table),
+            GOLDEN: golden.pack(),
+            vocabulary.FILE: known.dump(),
+            planes.MAP: laid_out(words=list(vectors)),
+        },
         family="word2vec",
         summary="Where words lie",
         graphs={"model": spec},
         **more,
     )
+
+
+def laid_out(**columns: list) -> bytes:
+    """Points on a plane, as training writes them."""
+    count = len(next(iter(columns.values())))
+    return json.dumps({"method": "by hand", "x": [0.5] * count, "y": [-0.5] * count, **columns}).encode()
 
 
 TILES = 2
@@ -386,6 +398,8 @@ def write_codes_version(
         "preparation": {"mode": "plain", "height": SIDE, "width": SIDE, "channels": channels}, **changes,
     }  # fmt: skip
     files = {**codes_graphs(channels, noisy, decodes, spare), GOLDEN: golden.pack()}
+    if decodes:
+        files[planes.PLANE] = laid_out(label=[0, 1], code=[[0.0] * size, [1.0] * size])
     return write_version(models_dir, name, version, files=files, family="autoencoder", summary="Means of quarters", **more)
 
 

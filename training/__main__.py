@@ -1,4 +1,4 @@
-"""The command line: `python -m training train|evaluate|summary|compare|list`. Options come from each room's `Config`.
+"""The command line: `python -m training COMMAND`. Options come from each room's `Config`.
 
 Knows which function does what; computes nothing. An error that the user can mend is one line and exit code 1; a gate's refusal
 is exit code 3.
@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import compare, layers, pipeline, publish
+from training import compare, layers, pipeline, publish, samples
 from training.checkpoint import replace
 from training.pipeline import Options
 from training.room import Room, TrainingError, formats, rooms
@@ -105,6 +105,26 @@ class ExportVersion:
         path = self.output or Path(f"{manifest.name}-{manifest.version}{wanted.end}")
         replace(path, wanted.render(manifest, pipeline.files_of(manifest, folder)))
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        return 0
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Publish a version anew with samples of yours for its page: inputs to try it with, and what is true of them."""
+
+    # NAME or NAME:VERSION; the newest version where none is given.
+    model: Annotated[str, tyro.conf.Positional]
+    # JSON: {"note": "where they are from", "samples": [{"title": "", "body": {…a request of its first verb}, "truth": null}]}
+    file: Annotated[Path, tyro.conf.Positional]
+    # Where versions are published.
+    models_dir: Path | None = None
+    # Another folder to publish it in.
+    into: Path | None = None
+
+    def run(self, console: Console) -> int:
+        models_dir = self.models_dir or Settings().models_dir
+        folder = samples.republish(models_dir, self.into or models_dir, _named(self.model), self.file)
+        console.print(f"published {folder}", markup=False, highlight=False, soft_wrap=True)
         return 0
 
 
@@ -228,7 +248,7 @@ def main(arguments: list[str]) -> int:
         "summary": {family: _summary(family, room) for family, room in found.items()},
         "compare": {family: _compare(family, room) for family, room in found.items()},
     }
-    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVersion, "list": List}
+    alone: dict[str, Any] = {"evaluate": Evaluate, "export": ExportVersion, "samples": Samples, "list": List}
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     console = Console(stderr="--json" in arguments, width=width)
     command = arguments[0] if arguments else "--help"
@@ -261,6 +281,7 @@ def _usage(found: dict[str, Room]) -> str:
   compare FAMILY    its variants, trained beside each other
   evaluate NAME …   score published versions on held-out rows
   export NAME       write a version in a format that other tools load
+  samples NAME FILE publish a version anew with inputs to try it with
   list              what is published
 
 families: {", ".join(found)}; each command takes --help"""

@@ -3,7 +3,7 @@
 Knows PyTorch; knows no family, no data and no training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +38,27 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.body(x) + self.skip(x))
+
+    def stages(self, x: Tensor) -> Iterator[Tensor]:
+        """What each convolution of the body makes, the sum with the skip at the end."""
+        inside = x
+        for layer in self.body:
+            inside = layer(inside)
+            if isinstance(layer, nn.ReLU):
+                yield inside
+        yield F.relu(inside + self.skip(x))
+
+
+def stages(network: nn.Module, x: Tensor) -> Iterator[Tensor]:
+    """(rows, channels, height, width) -> what each convolution makes of it, behind its ReLU; nothing where there is none."""
+    for layer in network.children():
+        if isinstance(layer, Residual):
+            *inside, x = layer.stages(x)
+            yield from [*inside, x]
+            continue
+        x = layer(x)
+        if isinstance(layer, nn.ReLU) and x.dim() == 4:
+            yield x
 
 
 class MeanMaxPool(nn.Module):

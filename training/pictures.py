@@ -64,7 +64,7 @@ def _mnist(origin: Sources, wanted: Wanted) -> Data:
     test = _split(held_out[0][..., np.newaxis], held_out[1].astype(np.int64))
     labels = tuple(str(digit) for digit in range(10))
     rows = {"train": len(train), "validation": len(validation), "test": len(test["label"])}
-    source = sources.fingerprint("MNIST", files.values(), rows)
+    source = sources.fingerprint("MNIST", files.values(), rows, "LeCun, Cortes and Burges, CC BY-SA 3.0")
     preparation = Preparation(mode=wanted.mode or "digit", height=28, width=28, channels=1)
     parts = [*(_split(pixels[index], targets[index]) for index in (train, validation)), test]
     return _data(parts, source, preparation, labels)

@@ -17,9 +17,10 @@ from safetensors.torch import save
 from torch import nn
 
 from service.golden import Arrays
-from service.manifest import GOLDEN, NAME, File, Manifest, Training, sha256
+from service.manifest import GOLDEN, NAME, SAMPLES, File, Manifest, Training, sha256
 from service.manifest import Golden as Recorded
-from training import export, loop, plots, publish
+from service.samples import Samples
+from training import export, loop, plots, publish, samples
 from training.checkpoint import replace
 from training.export import Exported
 from training.publish import Verdict
@@ -30,6 +31,7 @@ from training.sources import Sources
 
 WEIGHTS = "weights.safetensors"
 PARITY_ROWS = 256
+PUBLIC_SAMPLES = 12
 KEPT = ".json"
 """How files of a drawing end that go into the version: a page draws them again."""
 OWN = " --data DIR"
@@ -61,6 +63,8 @@ class Options:
     publish: bool = True
     # How far the score may fall below the served version's; the family's own where none is given.
     tolerance: float | None = None
+    # Test rows that anybody who opens the model's page may see: 12 of public data, none of your own where not given.
+    samples: int | None = None
     # Answer the family's verbs when a request names no model; as the version before where not given.
     default: bool | None = None
 
@@ -103,7 +107,7 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     pictures = _draw(job, found, rows)
     drawn = {path.name: path.read_bytes() for path in pictures if path.suffix == KEPT}
     files = {one.spec.file: one.graph for one in graphs.values()}
-    files |= {GOLDEN: graphs["model"].golden.pack(), **job.data.files, **drawn}
+    files |= {GOLDEN: graphs["model"].golden.pack(), **job.data.files, **drawn, **_samples(job, found)}
     draft = _manifest(job, wanted, graphs, (found, files), _training(job, network))
     verdict = _judge(job, draft)
     draft = _settled(job, draft, verdict)
@@ -115,6 +119,16 @@ def train(family: str, room: Room, config: Any, options: Options, console: Conso
     if folder:
         console.print(f"published {folder}", style="green", **_AS_IT_IS)
     return Outcome(job.run.folder, draft, folder, verdict.refusal)
+
+
+def _samples(job: Job, found: Scores) -> dict[str, bytes]:
+    own = job.options.data is not None
+    count = (0 if own else PUBLIC_SAMPLES) if job.options.samples is None else job.options.samples
+    if made := samples.of(job.data, found, count):
+        source = job.data.source
+        note = f"Held-out rows of {source.name}{': ' if source.note else ''}{source.note}."
+        return {SAMPLES: Samples(note=note, samples=made).model_dump_json().encode()}
+    return {}
 
 
 def some(rows: Arrays) -> Arrays:

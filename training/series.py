@@ -69,7 +69,7 @@ def ett(origin: Sources, target: tuple[str, ...]) -> Corpus:
         name="ETTh1",
         size_bytes=len(data),
         digest=[data],
-        note="Zhou et al. 2021, Informer",
+        note="Zhou et al. 2021, Informer; CC BY-ND 4.0",
         borders=(int(first), int(second), int(third)),
     )
 

@@ -7,7 +7,6 @@ the same shape, 0 to 255), `code` (float32, batch x size) and `error` (float32, 
 pictures have a smaller error stands in the manifest (`statistics`). Knows nothing of HTTP beyond its requests' fields.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, drift, family, images
+from service import bodies, drift, family, images, planes
 from service.errors import InvalidInput, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest
@@ -124,6 +123,7 @@ class Assets:
     """Whether the graph takes `noise`."""
     errors: NDArray[np.float64]
     """Their percentiles."""
+    plane: dict[str, Any] | None = None
 
 
 def kind(manifest: Manifest) -> object:
@@ -131,12 +131,12 @@ def kind(manifest: Manifest) -> object:
     return manifest.training.config.get("kind")
 
 
-def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Assets:  # noqa: ARG001 - no file is needed
+def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Assets:
     """Raises ValueError where preparation, graphs and statistics do not fit each other."""
     if kind(manifest) not in KINDS:
         raise ValueError(f"its kind is {kind(manifest)!r}; expected one of {KINDS}")
     preparation = images.Preparation.model_validate(manifest.preparation)
-    picture, size = _shape(preparation), _size(manifest.graph)
+    picture, size = preparation.shape, _size(manifest.graph)
     noisy = kind(manifest) == "variational"
     noise = {"noise": ("FP32", (size,))} if noisy else {}
     outputs = {"reconstruction": ("FP32", picture), "code": ("FP32", (size,)), "error": ("FP32", (1,))}
@@ -144,11 +144,9 @@ def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -
     if "decoder" in manifest.graphs:
         _fits("decoder", manifest.graphs["decoder"], {"code": ("FP32", (size,))}, {"picture": ("FP32", picture)})
     errors = _errors(manifest.statistics.get("error_percentiles"))
-    return Assets(preparation, images.PictureLimits(settings.max_pixels, settings.max_side), settings, size, noisy, errors)
-
-
-def _shape(preparation: images.Preparation) -> tuple[int, int, int]:
-    return preparation.height, preparation.width, preparation.channels
+    limits = images.PictureLimits(settings.max_pixels, settings.max_side)
+    plane = planes.read(files, planes.PLANE, planes.Codes, manifest.labels)
+    return Assets(preparation, limits, settings, size, noisy, errors, plane)
 
 
 def _size(graph: GraphSpec) -> int:
@@ -200,7 +198,7 @@ def preprocess_interpolate(raw: InterpolateRequest, assets: Assets) -> family.It
     sent, field = (raw.codes, "codes") if raw.images is None else (raw.images, "images")
     if isinstance(sent, list) and len(sent) != 2:
         raise InvalidInput(f"Field '{field}' has {len(sent)} entries; expected two.")
-    pictures, codes = np.zeros((2, *_shape(assets.preparation)), np.uint8), np.zeros((2, assets.size), np.float32)
+    pictures, codes = np.zeros((2, *assets.preparation.shape), np.uint8), np.zeros((2, assets.size), np.float32)
     if raw.images is None:
         codes = _codes(sent, assets)
     else:
@@ -274,7 +272,7 @@ def postprocess_picture(arrays: Arrays, about: None, assets: Assets, options: fa
 
 def _drawn(values: Array) -> dict[str, Any]:
     height, width, _ = values.shape
-    return {"image": base64.b64encode(images.to_png(images.pixels(values))).decode(), "width": width, "height": height}
+    return {"image": images.to_base64(images.pixels(values)), "width": width, "height": height}
 
 
 def _unusual(arrays: Arrays, assets: Assets) -> dict[str, float]:
@@ -346,4 +344,5 @@ verbs = (
         prefers=_plain,
     ),
 )
+lookups = (planes.lookup("plane", "Codes of test pictures on a plane", planes.Codes),)
 raw = family.Raw("picture", verbs[2], lambda element: bodies.Body(element, bodies.OCTETS, b""))

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, drift, family, tensors, text
+from service import bodies, drift, explaining, family, tensors, text
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -39,6 +39,7 @@ class Options(family.Options):
     """The query."""
 
     explain: Annotated[bool, Field(description="whether to say what each word contributed")] = False
+    after: Annotated[bool, Field(description="whether to say how probable the label was after each word")] = False
 
 
 class Word(BaseModel):
@@ -48,6 +49,15 @@ class Word(BaseModel):
     start: int
     end: int
     contribution: float
+    known: Annotated[bool, Field(description="whether the model has a number for it")]
+
+
+class Cut(BaseModel):
+    """What of a long text was left out, from character `start` up to `end`."""
+
+    start: int
+    end: int
+    tokens: int
 
 
 class Explanation(BaseModel):
@@ -57,6 +67,15 @@ class Explanation(BaseModel):
     log_odds: float
     base: float
     words: list[Word]
+    cut: Cut | None
+
+
+class After(BaseModel):
+    """How probable the label was when the first `words` of the words, up to character `end`, were all of the text."""
+
+    words: int
+    end: int
+    probability: float
 
 
 class Prediction(BaseModel):
@@ -69,6 +88,7 @@ class Prediction(BaseModel):
     truncated: bool
     unknown_share: float
     explanation: Explanation | None = None
+    after: Annotated[list[After] | None, Field(description=f"at most {explaining.STEPS}, evenly spread")] = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,21 @@ def predict(graphs: family.Graphs, arrays: Arrays) -> Arrays:
     return graphs["model"].run(arrays)
 
 
+def predict_after(graphs: family.Graphs, arrays: Arrays) -> Arrays:
+    """The same, and of each text's beginnings their `lengths` (batch x steps) and probabilities (… x labels)."""
+
+    def ask(tokens: Any) -> Any:
+        return predict(graphs, {"tokens": tokens})["probabilities"]
+
+    lengths, beginnings = explaining.after(arrays["tokens"], text.PADDING, ask)
+    return {**predict(graphs, arrays), "lengths": lengths, "beginnings": beginnings}
+
+
+def further(options: Options, manifest: Manifest) -> family.Predict | None:  # noqa: ARG001 - every version can
+    """What runs where the query asks for the text's beginnings, too."""
+    return predict_after if options.after else None
+
+
 def postprocess(arrays: Arrays, about: Read, assets: Assets, options: Options) -> dict[str, Any]:
     """One row's arrays to a `Prediction`."""
     row = arrays["probabilities"][0]
@@ -123,25 +158,58 @@ def postprocess(arrays: Arrays, about: Read, assets: Assets, options: Options) -
         "truncated": encoded.truncated,
         "unknown_share": round(encoded.unknown_share, 4),
     }
+    places = text.spans(about.text) if options.explain or options.after else []
     if options.explain:
-        prediction["explanation"] = _explanation(about, row, arrays["contributions"][0], best)
+        prediction["explanation"] = {**_explanation(about, places, row, arrays["contributions"][0]), "cut": _cut(about, places)}
+    if options.after:
+        prediction["after"] = _after(about, places, arrays["lengths"][0], arrays["beginnings"][0, :, best])
     return prediction
 
 
-def _explanation(about: Read, probabilities: Any, contributions: Any, best: int) -> dict[str, Any]:
+Places = list[tuple[int, int]]
+"""Where each word of a text starts and ends."""
+
+
+def _kept(about: Read, places: Places) -> Places:
+    """Of the words that were read."""
+    return [places[index] for part in about.encoded.kept for index in part]
+
+
+def _cut(about: Read, places: Places) -> dict[str, int] | None:
+    """What was left out between the words that were read."""
+    kept = about.encoded.kept
+    if not about.encoded.truncated:
+        return None
+    first, last = kept[0].stop, kept[-1].start if len(kept) > 1 else about.encoded.total
+    return {"start": places[first][0], "end": places[last - 1][1], "tokens": last - first}
+
+
+def _after(about: Read, places: Places, lengths: Any, probabilities: Any) -> list[dict[str, Any]]:
+    """A text without a token has no beginning."""
+    kept = _kept(about, places)
+    return [
+        {"words": length, "end": kept[length - 1][1], "probability": probability}
+        for length, probability in zip(lengths.tolist(), probabilities, strict=True)
+        if 0 < length <= len(kept)
+    ]
+
+
+def _explanation(about: Read, places: Places, probabilities: Any, contributions: Any) -> dict[str, Any]:
     """The chosen label's log-odds against the mean of the others, taken apart word by word."""
+    best = int(probabilities.argmax())
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-30))
     log_odds = _against(logs, best)
     parts = _against(contributions[: len(about.encoded.ids)].astype(np.float64), best)
-    places = text.spans(about.text)
-    kept = [places[index] for part in about.encoded.kept for index in part]
+    known = about.encoded.ids != text.UNKNOWN
     return {
         "method": METHOD,
         "log_odds": log_odds,
         "base": log_odds - parts.sum(),
         "words": [
-            {"text": about.text[start:end], "start": start, "end": end, "contribution": part}
-            for (start, end), part in zip(kept, parts, strict=False)  # a text without a token is one unknown word
+            {"text": about.text[start:end], "start": start, "end": end, "contribution": part, "known": bool(number)}
+            for (start, end), part, number in zip(
+                _kept(about, places), parts, known, strict=False
+            )  # without a token: one unknown word
         ],
     }
 
@@ -182,6 +250,7 @@ verbs = (
         preprocess=preprocess,
         predict=predict,
         postprocess=postprocess,
+        further=further,
         example=EXAMPLE,
     ),
 )

@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, family, vocabulary
+from service import bodies, family, planes, vocabulary
 from service.errors import BadRequest, InvalidInput
 from service.golden import Arrays
 from service.manifest import Manifest
@@ -137,7 +137,14 @@ class Sent:
         return None not in self.numbers
 
 
-def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Vocabulary:  # noqa: ARG001 - no limit of it is the room's
+@dataclass(frozen=True)
+class Assets(Vocabulary):
+    """The words, and where they stand on a plane."""
+
+    plane: dict[str, Any] | None = None
+
+
+def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -> Assets:  # noqa: ARG001 - no limit of it is the room's
     """Raises ValueError where vocabulary and graph do not fit each other."""
     found = Vocabulary.load(files[vocabulary.FILE])
     shapes = {tensor.name: tensor.row_shape for tensor in (*manifest.graph.inputs, *manifest.graph.outputs)}
@@ -149,7 +156,7 @@ def assets(manifest: Manifest, files: Mapping[str, bytes], settings: Settings) -
         raise ValueError(f"the manifest's limits are {manifest.limits}; expected {TERMS} terms")
     if manifest.limits.get("words") != len(found.words):
         raise ValueError(f"the graph knows {manifest.limits.get('words')} words, {vocabulary.FILE} {len(found.words)}")
-    return found
+    return Assets(found.words, found.counts, found.columns, planes.read(files, planes.MAP, planes.Words))
 
 
 def _item(words: Sequence[str], weights: Sequence[float], known: Vocabulary, k: int = 0) -> family.Item:
@@ -290,6 +297,7 @@ lookups = (
     family.Lookup(
         name="vocabulary", summary="The words there are vectors for", Options=VocabularyOptions, Answer=Words, answer=starting
     ),
+    planes.lookup("map", "The commonest words on a plane", planes.Words),
 )
 _words = partial(family.Verb, reader=bodies.WORDS, Options=family.Options)
 verbs = (

@@ -48,6 +48,8 @@ SUITS = {
 """What suits an architecture where nothing was given: minutes on two cores, chosen on validation rows."""
 VARIANTS: dict[str, dict[str, Any]] = {one: {"architecture": one, **dict.fromkeys(suit)} for one, suit in SUITS.items()}
 """What `compare` trains beside each other; None stands for what suits the architecture."""
+LAYER_ROWS = 16
+"""Pictures that the graph of the layers is compared on."""
 SHARES = {"validation_share": (0, 0.4), "test_share": (0, 0.4), "label_smoothing": (0, 1), "dropout": (0, 1)}
 BOUNDS = {**RECIPE_BOUNDS, **SHARES, "width": (1, 4096), "image_size": (18, 1024)}
 
@@ -181,19 +183,42 @@ class Deployed(nn.Module):
         return logits.softmax(1)
 
 
+class Layers(nn.Module):
+    """Raw pixels in, what each convolution makes of them out."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(convnets.stages(self.network, _scaled(image)))
+
+
 def export(network: nn.Module, data: Data, config: Config) -> Export:
     """The network behind its scaling and in front of its softmax, whose temperature is chosen on the validation rows."""
     device = next(network.parameters()).device
     with torch.inference_mode():
         rows = torch.from_numpy(data.validation["image"]).to(device)
         logits = torch.cat([network(_scaled(part)) for part in torch.split(rows, 500)]).float().cpu().numpy()
+    pictures = torch.from_numpy(data.test["image"][:LAYER_ROWS])
     return Export(
         module=Deployed(network, scores.temperature(data.validation["label"], logits)),
-        inputs={"image": torch.from_numpy(data.test["image"][:2])},
+        inputs={"image": pictures[:2]},
         outputs=("probabilities",),
         summary=f"Which of {len(data.labels)} labels a picture shows ({config.architecture} network, {data.source.name})",
         limits={key: data.shape[key] for key in ("height", "width", "channels")},
+        more=_layers(network, pictures),
     )
+
+
+def _layers(network: nn.Module, pictures: Tensor) -> dict[str, Export]:
+    """The graph `layers`, where the network has convolutions."""
+    shown = Layers(network.cpu().eval())
+    with torch.inference_mode():
+        count = len(shown(pictures[:1]))
+    names = tuple(f"convolution_{index + 1}" for index in range(count))
+    rows = {"image": pictures.numpy()}
+    return {"layers": Export(shown, {"image": pictures[:2]}, names, rows=rows)} if count else {}
 
 
 def rows(split: Arrays, files: Mapping[str, bytes]) -> Arrays:  # noqa: ARG001 - the manifest's preparation says it all
