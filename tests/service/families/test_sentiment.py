@@ -190,3 +190,32 @@ async def test_long_texts_are_read_and_explained_off_the_event_loop(client, monk
     short, long = threads
     assert short is threading.main_thread()
     assert long is not threading.main_thread()
+
+
+async def test_after_each_word_the_label_is_as_probable_as_if_the_text_ended_there(client):
+    written = "superb dull superb film"
+    (whole,) = await ask(client, written, after="true")
+    for place in whole["after"]:
+        (alone,) = await ask(client, written[: place["end"]])
+        assert place["probability"] == pytest.approx(alone["probabilities"][whole["label"]], abs=1e-6)
+    assert [place["words"] for place in whole["after"]] == [1, 2, 3, 4]
+
+
+async def test_unknown_words_and_what_was_cut_are_told(client):
+    (said,) = await ask(client, "superb zzqq", explain="true")
+    assert [word["known"] for word in said["explanation"]["words"]] == [True, False]
+    assert said["explanation"]["cut"] is None
+    written = " ".join(["superb"] * 5 + ["dull"] * 3 + ["film"] * 8)
+    (long,) = await ask(client, written, explain="true", after="true")
+    cut = long["explanation"]["cut"]
+    read = [word["start"] for word in long["explanation"]["words"]]
+    assert cut["tokens"] == 16 - len(read) == 4
+    assert not any(cut["start"] <= start < cut["end"] for start in read)
+    assert len(written[cut["start"] : cut["end"]].split()) == 4
+    assert long["after"][-1]["words"] == len(read)
+
+
+async def test_offsets_count_characters_whatever_they_are(client):
+    (said,) = await ask(client, "😀 superb", explain="true", after="true")
+    assert [(word["start"], word["end"]) for word in said["explanation"]["words"]] == [(0, 1), (2, 8)]
+    assert said["after"][-1]["end"] == 8
