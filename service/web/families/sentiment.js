@@ -67,11 +67,11 @@ export function towards(prediction) {
 
 const strongestOf = (words) => Math.max(1e-9, ...words.map((word) => Math.abs(word.part)));
 const tint = (word, strongest) => `--strength:${Math.round(45 * Math.min(1, Math.abs(word.part) / strongest))}%`;
-const kind = (word) => `${word.part < 0 ? "against" : "for"}${word.known === false ? " unknown" : ""}`;
+const kind = (word) => `${word.part < 0 ? "against" : "for"}${!word.known ? " unknown" : ""}`;
 
 function Sign({ word, strongest }) {
   const strong = Math.abs(word.part) >= MARKED * strongest;
-  return html`<sup aria-hidden="true">${word.known === false ? "?" : ""}${strong ? (word.part < 0 ? "−" : "+") : ""}</sup>`;
+  return html`<sup aria-hidden="true">${!word.known ? "?" : ""}${strong ? (word.part < 0 ? "−" : "+") : ""}</sup>`;
 }
 
 // The text with its words coloured. One stop of the Tab key; the arrow keys go from word to word.
@@ -100,7 +100,7 @@ function Words({ text, told, here, chosen, onChoose }) {
   const button = ({ word, index }) => html`<button type="button" key=${`w${index}`} data-index=${index} tabindex=${index === stop ? 0 : -1}
     class=${`word ${kind(word)}${here === word.end ? " here" : ""}`} style=${tint(word, strongest)}
     aria-pressed=${String(Boolean(chosen) && chosen.start === word.start)}
-    aria-label=${`${word.text}: ${signed(word.part)}${word.known === false ? ", unknown" : ""}`}
+    aria-label=${`${word.text}: ${signed(word.part)}${!word.known ? ", unknown" : ""}`}
     onClick=${() => { setFocus(index); onChoose(word); }} onFocus=${() => setFocus(index)} onKeyDown=${(event) => move(event, index)}
     onMouseEnter=${() => setHover(index)} onMouseLeave=${() => setHover(null)}>${word.text}<${Sign} word=${word} strongest=${strongest} /></button>`;
   const piece = (one, place) => {
@@ -110,11 +110,11 @@ function Words({ text, told, here, chosen, onChoose }) {
   };
   return html`<div class="words scroll" ref=${box} role="group" aria-label=${`Words and their parts of the log-odds of ${label}; arrow keys go from word to word, Enter changes one`}>
       ${pieces(text, told).map(piece)}</div>
-    <p class="note reading">${shown ? html`<strong>${shown.text}</strong> ${signed(shown.part, 3)}, ${shown.part < 0 ? "against" : "for"} “${label}”${shown.known === false ? "; not in its vocabulary" : ""}` : " "}</p>`;
+    <p class="note reading">${shown ? html`<strong>${shown.text}</strong> ${signed(shown.part, 3)}, ${shown.part < 0 ? "against" : "for"} “${label}”${!shown.known ? "; not in its vocabulary" : ""}` : " "}</p>`;
 }
 
 function Legend({ told }) {
-  const unknown = told.words.some((word) => word.known === false);
+  const unknown = told.words.some((word) => !word.known);
   return html`<ul class="legend" aria-label="Legend">
     <li><span class="word for" style="--strength:45%">word<sup>+</sup></span> speaks for “${told.label}”</li>
     <li><span class="word against" style="--strength:45%">word<sup>−</sup></span> speaks against it</li>
@@ -162,16 +162,10 @@ function After({ told, place, onPlace }) {
     <label class="along"><span class="unseen">Up to which word</span>
       <input type="range" min="0" max=${last} value=${at} aria-valuetext=${say(after[at])} onInput=${(event) => onPlace(Number(event.target.value))} /></label>
     <p class="note reading" aria-hidden="true">${say(after[at])}</p>
-    <figcaption>Probability of “${label}” when the text ends after each word; a text of the same words in another order has another line.</figcaption>
+    <figcaption>Probability of “${label}” were the text to end after each word.</figcaption>
+    <${Numbers} caption=${`Probability of ${label} after each word`} head=${["words", "up to", "probability"]}
+      rows=${after.map((one) => [one.words, ending[one.end] || "…", one.probability.toFixed(4)])} />
   </figure>`;
-}
-
-function Tables({ told }) {
-  const ending = Object.fromEntries(told.words.map((word) => [word.end, word.text]));
-  return html`<${Numbers} caption=${`Each word's part of the log-odds of ${told.label}`} head=${["word", "part", "known"]}
-      rows=${told.words.map((word) => [word.text, signed(word.part, 4), word.known === false ? "no" : "yes"])} />
-    ${told.after.length > 0 && html`<${Numbers} caption=${`Probability of ${told.label} after each word`} head=${["words", "up to", "probability"]}
-      rows=${told.after.map((one) => [one.words, ending[one.end] || "…", one.probability.toFixed(4)])} />`}`;
 }
 
 // A result
@@ -202,8 +196,9 @@ function Result({ text, prediction, truth, chosen, onChoose }) {
     <h3>What each word contributes</h3>
     <${Words} text=${text} told=${told} here=${here} chosen=${chosen} onChoose=${onChoose} />
     <${Legend} told=${told} /><${Sum} told=${told} /><${Strongest} told=${told} />
-    ${told.after.length > 0 && html`<h3>As the text goes on</h3><${After} told=${told} place=${place} onPlace=${setPlace} />`}
-    <${Tables} told=${told} /></div>`;
+    <${Numbers} caption=${`Each word's part of the log-odds of ${told.label}; ${prediction.explanation.method}`} head=${["word", "part", "known"]}
+      rows=${told.words.map((word) => [word.text, signed(word.part, 4), word.known ? "yes" : "no"])} />
+    ${told.after.length > 0 && html`<h3>As the text goes on</h3><${After} told=${told} place=${place} onPlace=${setPlace} />`}</div>`;
 }
 
 // What a changed word does
@@ -252,10 +247,15 @@ function inUrl(text, samples) {
   return { sample: null, text: text.length <= LONGEST_IN_URL ? text : null };
 }
 
-const placeOf = (state) => {
-  const found = /^(\d+)-(\d+)$/.exec(state.at || "");
-  return found && { start: Number(found[1]), end: Number(found[2]) };
-};
+/** The word that the address names, {start, end}, where the answer to this very text has it. */
+function chosenOf(state, text, answer) {
+  const place = /^(\d+)-(\d+)$/.exec(state.at || "");
+  if (!place || !answer.data || answer.request.body.texts[0] !== text) return null;
+  const [start, end] = [Number(place[1]), Number(place[2])];
+  return answer.data.predictions[0].explanation.words.some((word) => word.start === start && word.end === end) ? { start, end } : null;
+}
+
+const titled = ({ title, body }) => title || `${Array.from(body.texts[0]).slice(0, 24).join("")}…`;
 
 function Input({ text, samples, note, problem, onText }) {
   const box = useRef(null);
@@ -268,7 +268,7 @@ function Input({ text, samples, note, problem, onText }) {
       value=${text} onInput=${(event) => onText(event.target.value)}></textarea>
     <${Problem} problem=${problem} id="text-problem" />
     <div class="row samples" role="group" aria-label="Samples">
-      ${samples.map((sample) => html`<button type="button" class="small" aria-pressed=${String(same(text, sample))} onClick=${() => onText(sample.body.texts[0])}>${sample.title}</button>`)}
+      ${samples.map((sample) => html`<button type="button" class="small" aria-pressed=${String(same(text, sample))} onClick=${() => onText(sample.body.texts[0])}>${titled(sample)}</button>`)}
       <button type="button" class="small" onClick=${own}>Write your own</button></div>
     <p class="note" id="text-note">${note}</p></section>`;
 }
@@ -289,10 +289,10 @@ function said(prediction) {
 
 export default function Play({ model, samples, note, versions, state, setState }) {
   const [text, setText] = useState(state.text ?? (samples[Number(state.sample) || 0] || samples[0])?.body.texts[0] ?? "");
-  const chosen = placeOf(state);
   const request = text.trim() ? { path: "/v1/sentiment", query: { model: model.name, explain: true, after: true }, body: { texts: [text] } } : null;
   const answers = useAnswers(request, versions);
   const [problem, shown] = parted(text, answers);
+  const chosen = chosenOf(state, text, answers[0]);
   const put = (next) => {
     setText(next);
     setState({ ...inUrl(next, samples), at: null });
