@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help install serve test test-slow check format train benchmark image-test clean
+.PHONY: help install serve test test-slow screenshots check format train benchmark image-test clean
 
 help:
 	@echo "make serve       serve the versions in models/ on http://127.0.0.1:$(PORT)  (PORT=…)"
 	@echo "make test        the test suite            make test-slow   what takes minutes or wants the public data"
 	@echo "make check       lint, types, import rules  make format      mend what can be mended"
+	@echo "make screenshots every page, light and dark, wide and narrow, in build/screenshots"
 	@echo "make train       train the shipped digits    make benchmark   speed beside its peers"
 	@echo "make image-test  build the image without a daemon and ask it for a prediction"
 
@@ -43,10 +44,14 @@ serve: $(VENV)/.serve
 	@MODELYARD_PORT=$(PORT) exec $(BIN)/python -m service
 
 test: $(VENV)/.all .venv-kserve/.all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(VENV)/.all
 	$(BIN)/python -m pytest -m slow
+
+screenshots: $(VENV)/.all
+	$(BIN)/python -m pytest -q -m slow tests/service/web
+	@ls build/screenshots
 
 check: $(VENV)/.all
 	$(BIN)/ruff check .

@@ -85,7 +85,7 @@ def test_every_training_command_is_known():
 
     text = README + (ROOT / "CONTRIBUTING.md").read_text()
     found = re.findall(r"python -m training (\w+)", text)
-    assert set(found) <= {"train", "summary", "evaluate", "compare", "export", "list"}
+    assert set(found) <= {"train", "summary", "evaluate", "compare", "export", "samples", "list"}
     named = {name for options in re.findall(r"--architecture ([\w|]+)", text) for name in options.split("|")}
     assert named <= {*classifier.SUITS, *forecaster.SUITS}
 
@@ -99,11 +99,12 @@ def test_every_module_stands_in_the_tree_and_every_file_in_the_tree_exists():
 
 
 def test_every_endpoint_that_is_named_exists():
+    from service import pages
     from service.app import create_app
     from service.settings import Settings
 
     app = create_app(Settings())
-    paths = set(app.openapi()["paths"]) | {"/docs"}
+    paths = set(app.openapi()["paths"]) | set(pages.ADDRESSES)
     for line in re.findall(r"^\| `(?:GET|POST) /.*", README, re.M):
         for path in re.findall(r"`(?:(?:GET|POST) )?(/[^`]*)`", line):
             assert path in paths, path

@@ -126,7 +126,7 @@ def _samples(job: Job, found: Scores) -> dict[str, bytes]:
     count = (0 if own else PUBLIC_SAMPLES) if job.options.samples is None else job.options.samples
     if made := samples.of(job.data, found, count):
         source = job.data.source
-        note = f"Held-out rows of {source.name}{': ' if source.note else ''}{source.note}."
+        note = f"Chosen for {source.name}{': ' if source.note else ''}{source.note}."
         return {SAMPLES: Samples(note=note, samples=made).model_dump_json().encode()}
     return {}
 

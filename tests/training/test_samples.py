@@ -48,6 +48,13 @@ def test_texts_are_shown_as_they_are():
     assert [(one.body["texts"], one.truth) for one in found] == [(["bad"], "a"), (["good"], "b")]
 
 
+def test_of_texts_whose_authors_nobody_asked_ours_are_shown():
+    public = NO_SOURCE.model_copy(update={"name": "IMDb reviews"})
+    found = samples.of(Data({}, {}, {"text": np.array(["x"], object), "label": np.zeros(1)}, public, {}, LABELS), scores(), 12)
+    assert len(found) == 8
+    assert all(one.title and one.body["texts"] != ["x"] for one in found)
+
+
 def test_a_series_is_one_stretch_as_long_as_its_windows_go_on():
     steps = np.arange(40, dtype=np.float32)[:, np.newaxis] * (1, 10, 100)
     windows = np.stack([steps[start : start + 6] for start in (*range(20), 30, 31)])

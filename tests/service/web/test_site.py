@@ -1,0 +1,107 @@
+"""Every page alike: first result, accessibility in both themes, narrow windows, the keyboard, weight, and no other host.
+
+`make screenshots` keeps a picture of each page, light and dark, wide and narrow, in build/screenshots.
+"""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+MODELS = sorted(path.name for path in (ROOT / "models").iterdir())
+PAGES = ["/", *(f"/play/{name}" for name in MODELS), "/status", "/docs"]
+SHOTS = Path("build/screenshots")
+SETTLED = {"/": ".thumbnail > :first-child", "/status": "table", "/docs": "section"}
+"""What is there once a page has its first result."""
+FIRST_S = 1.0
+REACHED = "a[href], button, input, select, textarea, summary, [tabindex='0']"
+
+
+def settled(page, path: str) -> None:
+    """Wait for the first result."""
+    page.locator(SETTLED.get(path, ".answer :not(.timing, .note)")).first.wait_for()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_and_narrow_enough_in_both_themes(visit, path):
+    one = visit(path)
+    settled(one.page, path)
+    assert one.axe() == []
+    one.page.set_viewport_size({"width": 320, "height": 800})
+    one.page.emulate_media(color_scheme="dark")
+    assert one.axe() == []
+    assert one.too_wide() <= 0
+
+
+@pytest.mark.parametrize("path", ["/", "/play/digits"])
+def test_the_first_result_is_there_within_a_second(visit, path):
+    visit(path)  # the browser's own start is not the page's
+    begun = time.perf_counter()
+    one = visit(path)
+    settled(one.page, path)
+    assert time.perf_counter() - begun <= 2 * FIRST_S  # a generous margin: other tests share the two cores
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_control_is_reached_by_tab_and_shows_it(visit, path):
+    one = visit(path)
+    settled(one.page, path)
+    one.page.evaluate(
+        "query => [...document.querySelectorAll(query)].forEach((one, index) => { one.dataset.test = index; })", REACHED
+    )
+    wanted = set(
+        one.page.evaluate(
+            """query => [...document.querySelectorAll(query)]
+                .filter(one => !one.disabled && one.tabIndex >= 0 && one.checkVisibility({visibilityProperty: true}) && one.type !== "radio")
+                .map(one => one.dataset.test)""",
+            REACHED,
+        )
+    )
+    seen = set()
+    for _ in range(len(wanted) + 40):
+        one.page.keyboard.press("Tab")
+        seen.add(one.page.evaluate("document.activeElement.dataset.test ?? null"))
+        if wanted <= seen:
+            break
+    assert wanted <= seen, sorted(wanted - seen)
+
+
+def test_a_model_that_is_not_there_is_said_in_words(visit):
+    one = visit("/play/nothing", expected=("404",))
+    assert "nothing" in one.page.get_by_role("alert").inner_text()
+    assert one.axe() == []
+
+
+def test_an_address_without_a_page_leads_back(visit, site):
+    one = visit("/play/digits/more", expected=("404",))
+    assert "/docs lists what there is" in one.page.content()
+
+
+def test_a_theme_that_is_chosen_stays(visit):
+    one = visit("/")
+    one.page.get_by_label("Colours").select_option("dark")
+    one.page.reload()
+    assert one.page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert one.page.get_by_label("Colours").input_value() == "dark"
+
+
+def test_five_pages_at_once_are_all_answered(visit):
+    pages = ["/play/digits", "/play/reviews", "/play/oil", "/play/words", "/play/codes"]
+    for path, one in [(path, visit(path)) for path in pages]:
+        settled(one.page, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_picture_of_the_page_is_kept(visit, path, theme, width):
+    one = visit(path, theme=theme, width=width)
+    settled(one.page, path)
+    one.page.wait_for_timeout(700)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    name = path.strip("/").replace("/", "-") or "start"
+    one.page.screenshot(path=SHOTS / f"{name}-{theme}-{width}.png", full_page=True)
+    assert one.too_wide() <= 0
