@@ -74,7 +74,7 @@ export function useGet(path, query) {
 
 /**
  * Ask for each of `versions` whenever `request` changes; null asks nothing and shows nothing.
- * -> [{version, data, problem, stale, serverMs, roundMs}]: while a new answer is awaited the old one stays, marked stale;
+ * -> [{version, data, request, problem, stale, serverMs, roundMs}], `request` being the one that `data` answers: while a new answer is awaited the old one stays, marked stale;
  * an older question is given up, so that the later one wins. The first question is asked at once, later ones after 150 ms.
  */
 export function useAnswers(request, versions) {
@@ -93,7 +93,7 @@ export function useAnswers(request, versions) {
       for (const version of versions) {
         const put = (found) => !control.signal.aborted && setAnswers((old) => ({ ...old, [version]: found(old[version] || {}) }));
         ask({ ...request, query: { ...request.query, version } }, control.signal).then(
-          (got) => put(() => ({ ...got, problem: null, stale: false })),
+          (got) => put(() => ({ ...got, request, problem: null, stale: false })),
           (problem) => problem.name !== "AbortError" && put((old) => ({ ...old, problem, stale: Boolean(old.data) })),
         );
       }
