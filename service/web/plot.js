@@ -31,6 +31,15 @@ const axis = (more) => ({
   font: "12px system-ui, sans-serif", ...more,
 });
 
+// Of a step between ticks: the words of each tick, then what the first tick of a new year, month, day, hour and minute adds below it.
+const DATES = [
+  [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+  [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+];
+
 /** A vertical line at x = `mark()`, with its name. */
 function marks(mark) {
   return (plot) => {
@@ -62,7 +71,7 @@ function options(uPlot, { series, bands, time, least, format }, width, height, l
     width, height, legend: { show: false }, padding: [10, 12, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1e3), time === "utc" ? "Etc/UTC" : undefined),
     scales: { x: { time: Boolean(time) }, y: low },
-    axes: [axis({ space: 70 }), axis({ size: 56, values: (_, ticks) => ticks.map(compact) })],
+    axes: [axis({ space: 70, ...(time ? { values: DATES } : {}) }), axis({ size: 56, values: (_, ticks) => ticks.map(compact) })],
     series: [{}, ...series.map((one) => ({
       label: one.name, stroke: one.stroke ? paint(one.stroke) : "transparent", width: one.width ?? 2, dash: one.dash, points: { show: Boolean(one.points), size: 5 }, spanGaps: false,
     }))],
