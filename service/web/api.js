@@ -95,7 +95,7 @@ export function useAnswers(request, versions, waitMs = WAIT_MS) {
       for (const version of versions) {
         const put = (found) => !control.signal.aborted && setAnswers((old) => ({ ...old, [version]: found(old[version] || {}) }));
         ask({ ...request, query: { ...request.query, version } }, control.signal).then(
-          (got) => put(() => ({ ...got, problem: null, stale: false })),
+          (got) => put(() => ({ ...got, request, problem: null, stale: false })),
           (problem) => problem.name !== "AbortError" && put((old) => ({ ...old, problem, stale: Boolean(old.data) })),
         );
       }
