@@ -110,12 +110,12 @@ function Words({ text, told, here, chosen, onChoose }) {
   };
   return html`<div class="words scroll" ref=${box} role="group" aria-label=${`Words and their parts of the log-odds of ${label}; arrow keys go from word to word, Enter changes one`}>
       ${pieces(text, told).map(piece)}</div>
-    <p class="note reading">${shown ? html`<strong>${shown.text}</strong> ${signed(shown.part, 3)}, ${shown.part < 0 ? "against" : "for"} “${label}”${!shown.known ? "; not in its vocabulary" : ""}` : " "}</p>`;
+    <p class="note readout">${shown ? html`<strong>${shown.text}</strong> ${signed(shown.part, 3)}, ${shown.part < 0 ? "against" : "for"} “${label}”${!shown.known ? "; not in its vocabulary" : ""}` : " "}</p>`;
 }
 
 function Legend({ told }) {
   const unknown = told.words.some((word) => !word.known);
-  return html`<ul class="legend" aria-label="Legend">
+  return html`<ul class="marks" aria-label="Legend">
     <li><span class="word for" style="--strength:45%">word<sup>+</sup></span> speaks for “${told.label}”</li>
     <li><span class="word against" style="--strength:45%">word<sup>−</sup></span> speaks against it</li>
     ${unknown && html`<li><span class="word unknown" style="--strength:0%">word<sup>?</sup></span> not in its vocabulary</li>`}
@@ -161,7 +161,7 @@ function After({ told, place, onPlace }) {
         <line class="now" x1=${x(after[at])} x2=${x(after[at])} y1="0" y2="100" /></svg></div>
     <label class="along"><span class="unseen">Up to which word</span>
       <input type="range" min="0" max=${last} value=${at} aria-valuetext=${say(after[at])} onInput=${(event) => onPlace(Number(event.target.value))} /></label>
-    <p class="note reading" aria-hidden="true">${say(after[at])}</p>
+    <p class="note readout" aria-hidden="true">${say(after[at])}</p>
     <figcaption>Probability of “${label}” were the text to end after each word.</figcaption>
     <${Numbers} caption=${`Probability of ${label} after each word`} head=${["words", "up to", "probability"]}
       rows=${after.map((one) => [one.words, ending[one.end] || "…", one.probability.toFixed(4)])} />
@@ -175,7 +175,7 @@ function Verdict({ prediction, truth }) {
   const right = truth === prediction.label;
   const entries = Object.entries(prediction.probabilities);
   return html`<p class="verdict">${unsure && html`<small>unsure, rather </small>`}${prediction.label} <small>${percent(prediction.probability)}</small></p>
-    <p class="truth">${truth ? html`Written to be <strong>${truth}</strong>: the model is ${right ? "right" : "wrong"}.` : " "}</p>
+    <p class="meant">${truth ? html`True label: <strong>${truth}</strong>; the model is ${right ? "right" : "wrong"}.` : " "}</p>
     <${Bars} entries=${entries} strong=${prediction.label} caption="Probability of each label" />`;
 }
 

@@ -186,7 +186,7 @@ function marksOn(names, { chosen = [], found: near = [], marked = [] }, matches)
 function Legend({ chosen, near, others }) {
   const first = (words) => (words.length > 3 ? `${words.slice(0, 3).join(", ")} and ${words.length - 3} more` : words.join(", "));
   const entries = [["chosen", chosen], ["found", near], ["marked", others]].filter(([, words]) => words.length);
-  return html`<ul class="legend" aria-label="Marked words">${entries.map(([kind, words]) => html`<li><span class=${`dot ${kind}`}></span>${first(words)}</li>`)}</ul>`;
+  return html`<ul class="marks" aria-label="Marked words">${entries.map(([kind, words]) => html`<li><span class=${`dot ${kind}`}></span>${first(words)}</li>`)}</ul>`;
 }
 
 function MapCard({ map, marks, state, setState, onChoose }) {
