@@ -74,7 +74,7 @@ function Sign({ word, strongest }) {
   return html`<sup aria-hidden="true">${!word.known ? "?" : ""}${strong ? (word.part < 0 ? "−" : "+") : ""}</sup>`;
 }
 
-// The text with its words coloured. One stop of the Tab key; the arrow keys go from word to word.
+// The text with its words coloured: no <button>s, which lines break around even where a comma follows. One stop of the Tab key; the arrow keys go from word to word.
 
 function step(event, index, last) {
   const moves = { ArrowRight: index + 1, ArrowDown: index + 1, ArrowLeft: index - 1, ArrowUp: index - 1, Home: 0, End: last };
@@ -89,7 +89,15 @@ function Words({ text, told, here, chosen, onChoose }) {
   const strongest = strongestOf(words);
   const stop = Math.min(focus, words.length - 1);
   const shown = words[hover ?? stop];
+  const take = (index) => {
+    setFocus(index);
+    onChoose(words[index]);
+  };
   const move = (event, index) => {
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      take(index);
+    }
     const next = step(event, index, words.length - 1);
     if (next === null) return;
     event.preventDefault();
@@ -97,12 +105,12 @@ function Words({ text, told, here, chosen, onChoose }) {
     setHover(null);
     box.current.querySelector(`[data-index="${next}"]`).focus();
   };
-  const button = ({ word, index }) => html`<button type="button" key=${`w${index}`} data-index=${index} tabindex=${index === stop ? 0 : -1}
+  const button = ({ word, index }) => html`<span role="button" key=${`w${index}`} data-index=${index} tabindex=${index === stop ? 0 : -1}
     class=${`word ${kind(word)}${here === word.end ? " here" : ""}`} style=${tint(word, strongest)}
     aria-pressed=${String(Boolean(chosen) && chosen.start === word.start)}
     aria-label=${`${word.text}: ${signed(word.part)}${!word.known ? ", unknown" : ""}`}
-    onClick=${() => { setFocus(index); onChoose(word); }} onFocus=${() => setFocus(index)} onKeyDown=${(event) => move(event, index)}
-    onMouseEnter=${() => setHover(index)} onMouseLeave=${() => setHover(null)}>${word.text}<${Sign} word=${word} strongest=${strongest} /></button>`;
+    onClick=${() => take(index)} onFocus=${() => setFocus(index)} onKeyDown=${(event) => move(event, index)}
+    onMouseEnter=${() => setHover(index)} onMouseLeave=${() => setHover(null)}>${word.text}<${Sign} word=${word} strongest=${strongest} /></span>`;
   const piece = (one, place) => {
     if (one.word) return button(one);
     if (one.cut) return html`<span class="cut" key=${`c${place}`}><span class="unseen">Not read: </span>${one.text}<span class="unseen"> End of what was not read. </span></span>`;

@@ -53,7 +53,7 @@ def write(page, text: str) -> None:
 
 def parts(page) -> list[tuple[str, str]]:
     """Each word of the result with what is said of it."""
-    labels = page.locator(".words button").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    labels = page.locator(".words .word").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     return [tuple(label.rsplit(": ", 1)) for label in labels]
 
 
@@ -104,7 +104,7 @@ def test_every_word_has_its_part_its_sign_and_its_place_also_behind_an_emoji(
     sums = [round(side * told["base"], 2), round(side * told["log_odds"], 2)]
     assert all(f"{abs(value):.2f}" in page.get_by_text("Log-odds of “positive”").inner_text() for value in sums)
     strongest = max(wanted, key=lambda word: abs(word[1]))
-    page.locator(".words button", has_text=strongest[0]).first.hover()
+    page.locator(".words .word", has_text=strongest[0]).first.hover()
     assert f"{abs(strongest[1]):.3f}" in page.locator(".words + .readout").inner_text()
     unknown = page.get_by_role("list", name="Legend").inner_text()
     assert "not in its vocabulary" in unknown
@@ -115,7 +115,7 @@ def test_signs_and_colours_stand_for_the_same_label_whichever_is_likelier(visit:
     page = visit(PATH).page
     for text, side in (("Superb, wonderful and moving.", "for"), ("Boring, stupid and awful.", "against")):
         write(page, text)
-        classes = page.locator(".words button").evaluate_all("all => all.map(one => one.className)")
+        classes = page.locator(".words .word").evaluate_all("all => all.map(one => one.className)")
         assert sum(side in one.split() for one in classes) > len(classes) / 2
         assert "speaks for “positive”" in page.inner_text(".marks")
 
@@ -127,11 +127,11 @@ def test_a_word_is_left_out_by_mouse_or_by_keys_and_the_page_says_what_that_chan
     write(page, DENIAL)
     before, after = ask(DENIAL), ask("There is not a single moment in it.")
     wanted = f"{percent(before['probabilities']['positive'])} → {percent(after['probabilities']['positive'])}"
-    page.locator(".words button", has_text="dull").click()
+    page.locator(".words .word", has_text="dull").click()
     page.wait_for_selector(".difference")
     assert wanted in page.inner_text(".difference")
     page.get_by_role("button", name="Undo").click()
-    page.locator(".words button").first.focus()
+    page.locator(".words .word").first.focus()
     for key in ("End", "Home", *["ArrowRight"] * 5):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.dataset.index") == "5"
@@ -146,7 +146,7 @@ def test_a_word_is_put_before_or_in_the_place_of_another_and_the_changed_text_is
 ):
     page = visit(PATH).page
     write(page, "😍 A good film.")
-    page.locator(".words button", has_text="good").click()
+    page.locator(".words .word", has_text="good").click()
     page.get_by_role("button", name="put a word before it").click()
     changed = "😍 A not good film."
     share = percent(ask(changed)["probabilities"]["positive"])
@@ -185,7 +185,7 @@ def test_of_a_long_text_what_was_not_read_is_marked_and_the_page_does_not_grow(
     cut = ask(LONG, explain=True)["explanation"]["cut"]
     shown = one.page.locator(".words .cut").evaluate("one => one.childNodes[1].textContent")
     assert shown == LONG[cut["start"] : cut["end"]]
-    assert one.page.locator(".words button").count() == len(LONG.split()) + 2 - cut["tokens"]
+    assert one.page.locator(".words .word").count() == len(LONG.split()) + 2 - cut["tokens"]
     assert f"{cut['tokens']} of them are more than it takes" in one.page.inner_text(".marks")
     assert one.page.locator(".words").evaluate("box => box.scrollHeight > box.clientHeight && box.clientHeight < 300")
     assert one.too_wide() <= 0
@@ -250,7 +250,7 @@ def test_two_versions_stand_beside_each_other(visit: Callable[..., Visit], own: 
     page = visit("/play/four?version=1&against=2&text=superb%20film", url=own.url).page
     page.locator(".answer .verdict").nth(1).wait_for()
     assert all("positive" in one for one in page.locator(".verdict").all_inner_texts())
-    page.locator(".words button").first.click()
+    page.locator(".words .word").first.click()
     page.locator(".difference").nth(1).wait_for()
 
 
@@ -268,7 +268,7 @@ def test_of_more_than_two_labels_the_likeliest_is_told(visit: Callable[..., Visi
 def test_the_address_holds_what_is_on_the_page(visit: Callable[..., Visit]):
     one = visit(PATH)
     write(one.page, EMOJI)
-    one.page.locator(".words button", has_text="dull").click()
+    one.page.locator(".words .word", has_text="dull").click()
     one.page.get_by_role("button", name="put a word in its place").click()
     with one.page.expect_response(lambda got: "funny" in (got.request.post_data or "")):
         one.page.get_by_label("Word to put").fill("funny")
@@ -299,7 +299,7 @@ def test_the_copied_request_gives_what_is_on_the_page(visit: Callable[..., Visit
 def test_everyone_can_use_it(visit: Callable[..., Visit], theme: str):
     one = visit(f"{PATH}?text={EMOJI}", theme=theme)
     one.page.wait_for_selector(".verdict")
-    one.page.locator(".words button").nth(1).click()
+    one.page.locator(".words .word").nth(1).click()
     one.page.wait_for_selector(".difference")
     assert one.axe() == []
 
@@ -307,10 +307,10 @@ def test_everyone_can_use_it(visit: Callable[..., Visit], theme: str):
 def test_it_is_narrow_and_every_control_is_reached_by_the_tab_key(visit: Callable[..., Visit]):
     one = visit(f"{PATH}?text={EMOJI}", width=320)
     one.page.wait_for_selector(".verdict")
-    one.page.locator(".words button").nth(1).click()
+    one.page.locator(".words .word").nth(1).click()
     one.page.wait_for_selector(".difference")
     assert one.too_wide() <= 0
-    controls = "main button:not(.word):not(:disabled), main textarea, main input:not(:disabled), main summary, main .word[tabindex='0']"
+    controls = "main button:not(:disabled), main textarea, main input:not(:disabled), main summary, main .word[tabindex='0']"
     one.page.evaluate("document.activeElement.blur()")
     wanted = one.page.locator(controls).count()
     reached = set()
