@@ -262,6 +262,7 @@ def _card(model: Model, entry: Entry) -> dict[str, Any]:
         "versions": sorted(entry.served, reverse=True),
         "default": manifest.default,
         "verbs": [f"/v1/{verb.name}" for verb in model.room.verbs if verb.suits(manifest)],
+        "gate": manifest.gate,
         "scores": manifest.scores,
         "baselines": manifest.baselines,
         "evaluate": manifest.evaluate,

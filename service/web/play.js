@@ -10,7 +10,7 @@ function Facts({ model }) {
   return html`<section class="card" aria-labelledby="about"><h2 id="about">About this model</h2>
     <dl class="facts">
       ${score && html`<div><dt>${words(score.key)}</dt><dd>${number(score.value, 4)}</dd></div>`}
-      ${score && score.beside && html`<div><dt>${score.beside.name}</dt><dd>${number(score.beside.value, 4)}</dd></div>`}
+      ${score && score.beside && html`<div><dt>beside it: ${score.beside.name}</dt><dd>${number(score.beside.value, 4)}</dd></div>`}
       <div><dt>parameters</dt><dd>${model.parameters.toLocaleString("en")}</dd></div>
       <div><dt>size</dt><dd>${bytes(model.size_bytes)}</dd></div>
       <div><dt>trained</dt><dd>${model.trained.slice(0, 10)}</dd></div>

@@ -3,13 +3,12 @@ import { html, useEffect, useState } from "/web/vendor/htm-3.1.1/standalone.modu
 import { ask, useGet } from "/web/api.js";
 import { Problem, bytes, milliseconds, number, words } from "/web/parts.js";
 
-/** The score a model is judged by, beside the best of its baselines: the first score that a baseline has, too. */
+/** The score a version is judged by, of which more is better, beside the best of its baselines. */
 export function headline(model) {
-  const shared = Object.keys(model.scores).find((key) => Object.values(model.baselines).some((one) => key in one));
-  const key = shared || Object.keys(model.scores)[0];
-  if (!key) return null;
-  const beside = Object.entries(model.baselines).filter(([, one]) => key in one);
-  const [name, reached] = beside.length ? beside[beside.length - 1] : [null, null];
+  const key = model.gate;
+  if (!(key in model.scores)) return null;
+  const beside = Object.entries(model.baselines).filter(([, one]) => key in one).sort(([, one], [, other]) => other[key] - one[key]);
+  const [name, reached] = beside[0] || [null, null];
   return { key, value: model.scores[key], beside: name && { name, value: reached[key] } };
 }
 
@@ -18,13 +17,14 @@ function Card({ model }) {
   useEffect(() => {
     let gone = false;
     const load = async () => {
-      const [{ Thumbnail }, { data }] = await Promise.all([
-        import(`/web/families/${model.family}.js`),
+      const [{ Thumbnail }, { data: whole }, { data }] = await Promise.all([
+        import(`/web/families/${model.family}.js`).catch(() => import("/web/families/other.js")),
+        ask({ path: `/v1/models/${model.name}` }),
         ask({ path: `/v1/models/${model.name}/samples` }),
       ]);
-      const asked = Thumbnail.request ? await Thumbnail.request(model, data.samples[0]) : { path: model.verbs[0], query: { model: model.name }, body: data.samples[0].body };
+      const asked = Thumbnail.request ? await Thumbnail.request(whole, data.samples[0]) : { path: model.verbs[0], query: { model: model.name }, body: data.samples[0].body };
       const answer = await ask(asked);
-      if (!gone) setLive({ Thumbnail, sample: data.samples[0], answer });
+      if (!gone) setLive({ Thumbnail, whole, sample: data.samples[0], answer });
     };
     load().catch((problem) => !gone && setLive({ problem: problem.message }));
     return () => {
@@ -32,18 +32,18 @@ function Card({ model }) {
     };
   }, []);
   const score = headline(model);
-  const { Thumbnail, sample, answer, problem } = live;
+  const { Thumbnail, whole, sample, answer, problem } = live;
   return html`<li class="card model">
     <h2><a href=${`/play/${model.name}`}>${model.name}</a></h2>
     <p class="family">${model.family}, version ${model.version}</p>
     <div class="thumbnail">
-      ${Thumbnail && html`<${Thumbnail} model=${model} sample=${sample} data=${answer.data} request=${answer.request} />`}
+      ${Thumbnail && html`<${Thumbnail} model=${whole} sample=${sample} data=${answer.data} request=${answer.request} />`}
       ${problem && html`<p class="note">${problem}</p>`}
     </div>
     <p>${model.summary}</p>
     <dl class="facts">
       ${score && html`<div><dt>${words(score.key)}</dt><dd>${number(score.value, 4)}</dd></div>`}
-      ${score && score.beside && html`<div><dt>${score.beside.name}</dt><dd>${number(score.beside.value, 4)}</dd></div>`}
+      ${score && score.beside && html`<div><dt>beside it: ${score.beside.name}</dt><dd>${number(score.beside.value, 4)}</dd></div>`}
       <div><dt>size</dt><dd>${bytes(model.size_bytes)}</dd></div>
       <div><dt>answer just now</dt><dd>${answer ? milliseconds(answer.serverMs ?? answer.roundMs) : "…"}</dd></div>
     </dl>
