@@ -93,6 +93,41 @@ def test_five_pages_at_once_are_all_answered(visit):
         settled(one.page, path)
 
 
+def test_a_service_that_goes_away_mid_request_is_said_in_words_and_the_last_result_stays(visit):
+    one = visit("/play/reviews", expected=("ERR_INTERNET_DISCONNECTED", "ERR_FAILED"))
+    settled(one.page, "/play/reviews")
+    before = one.page.locator(".verdict").first.inner_text()
+    one.page.context.set_offline(True)
+    text = one.page.get_by_role("textbox", name="Text").first
+    text.fill("A dull film.")
+    one.page.get_by_text("The service does not answer").first.wait_for()
+    assert one.page.locator(".verdict").first.inner_text() == before
+    assert text.input_value() == "A dull film."
+    assert one.axe() == []
+    one.page.context.set_offline(False)
+    text.fill("A dull, wooden film.")
+    one.page.locator(".answer:not(.stale) .verdict", has_text="negative").wait_for()
+    assert one.page.get_by_text("The service does not answer").count() == 0
+
+
+OBSERVE = """() => {
+  window.durations = [];
+  new PerformanceObserver(list => list.getEntries().forEach(one => {
+    if (one.name === "keydown") window.durations.push(one.duration);
+  })).observe({type: "event", durationThreshold: 16, buffered: false});
+}"""
+
+
+def test_what_is_typed_is_painted_at_once(visit):
+    one = visit("/play/reviews")
+    settled(one.page, "/play/reviews")
+    one.page.evaluate(OBSERVE)
+    one.page.get_by_role("textbox", name="Text").first.press_sequentially(" A superb ending.", delay=40)
+    one.page.wait_for_timeout(300)
+    durations = sorted(one.page.evaluate("window.durations") or [0])
+    assert durations[len(durations) // 2] <= 100, durations
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 320])
 @pytest.mark.parametrize("theme", ["light", "dark"])
