@@ -3,9 +3,14 @@
 `make screenshots` keeps a picture of each page, light and dark, wide and narrow, in build/screenshots.
 """
 
+import json
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
@@ -33,6 +38,29 @@ def test_a_page_is_accessible_and_narrow_enough_in_both_themes(visit, path):
     one.page.emulate_media(color_scheme="dark")
     assert one.axe() == []
     assert one.too_wide() <= 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_request_is_copied_as_curl_python_and_json_and_each_gives_the_same(visit, site, name):
+    one = visit(f"/play/{name}")
+    settled(one.page, f"/play/{name}")
+    texts = {}
+    panel = one.page.get_by_role("region", name="The request")
+    for way in ("curl", "Python", "JSON"):
+        panel.get_by_role("button", name=way, exact=True).click()
+        panel.get_by_role("button", name="Copy").click()
+        panel.get_by_text("Copied.").wait_for()
+        texts[way] = one.page.evaluate("navigator.clipboard.readText()")
+    by_curl = subprocess.run(["bash"], input=texts["curl"], capture_output=True, text=True, check=True).stdout
+    code = texts["Python"].replace("print(answer.json())", "print(answer.text)")
+    by_python = subprocess.run(
+        [sys.executable, "-c", "import sys; exec(sys.stdin.read())"], input=code, capture_output=True, text=True, check=True
+    ).stdout
+    address = re.search(r"curl '([^']+)'", texts["curl"])[1]
+    by_json = httpx.post(address, content=texts["JSON"], headers={"Content-Type": "application/json"}).text
+    assert json.loads(by_curl)["predictions"]
+    assert json.loads(by_curl) == json.loads(by_python) == json.loads(by_json)
+    assert json.loads(by_curl)["model"] == name
 
 
 @pytest.mark.parametrize("path", ["/", "/play/digits"])
