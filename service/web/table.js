@@ -73,7 +73,7 @@ export function readTable(text) {
   const separator = separators(lines[before]);
   const decimal = separator === ";" || separator === "\t";
   let rows = lines.slice(before).map((line) => cells(line, separator));
-  if (rows.length === 1 && rows[0].length > 1) rows = rows[0].filter(Boolean).map((cell) => [cell]); // one line of numbers
+  if (rows.length === 1 && rows[0].length > 1 && rows[0].every((cell) => !cell || !Number.isNaN(number(cell, decimal)))) rows = rows[0].filter(Boolean).map((cell) => [cell]); // one line of numbers
   const headed = rows[0].every((cell) => Number.isNaN(number(cell, decimal)) && !isDate(cell)) && rows[0].some(Boolean);
   const names = headed ? rows[0] : rows[0].map((_, place) => (rows[0].length === 1 ? "value" : `column ${place + 1}`));
   const body = headed ? rows.slice(1) : rows;

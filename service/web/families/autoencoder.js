@@ -12,7 +12,7 @@ const MADE_UP = 16;
 const FRAME_MS = 160;
 
 const base64 = (url) => url.slice(url.indexOf(",") + 1);
-const decibels = (value) => (value === null ? "…" : value === Infinity ? "the same picture" : `${value.toFixed(1)} dB`);
+const decibels = (value) => (value === null || value === undefined ? "…" : value === Infinity ? "the same picture" : `${value.toFixed(1)} dB`);
 const can = (model, verb) => model.verbs.includes(`/v1/${verb}`);
 const asking = (model, verb, body, more = {}) => body && { path: `/v1/${verb}`, query: { model: model.name, ...more }, body };
 

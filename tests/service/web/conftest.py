@@ -19,7 +19,7 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WAIT_MS = 10_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its event loop runs as long, and tests of coroutines have their own
 def browser() -> Iterator["playwright.Browser"]:
     if CHROMIUM is None:
         if os.environ.get("CI"):
@@ -72,9 +72,10 @@ def visit(browser: "playwright.Browser", site: Process) -> Iterator[Callable[...
 
     def go(path: str, theme: str = "light", width: int = 1280, touch: bool = False, url: str = "", **more: object) -> Visit:
         home = url or site.url
+        options = {"reduced_motion": "reduce", **more.pop("context", {})}
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=theme, has_touch=touch, reduced_motion="reduce",
-            permissions=["clipboard-read", "clipboard-write"], **more.pop("context", {}),
+            viewport={"width": width, "height": 900}, color_scheme=theme, has_touch=touch,
+            permissions=["clipboard-read", "clipboard-write"], **options,
         )  # fmt: skip
         contexts.append(context)
         context.set_default_timeout(WAIT_MS)
