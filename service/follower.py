@@ -36,6 +36,8 @@ class Follower:
         self._rehearse = Rehearsal(settings, provider)
         self._agreement = Agreement(shared_folder(), settings.workers)
         self._agreeing: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self._said: dict[str, str] = {}
+        """The decision that other workers last heard of from this one, by model."""
         self._stamps: dict[str, tuple[int, int, int] | None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
@@ -173,21 +175,27 @@ class Follower:
     def _choose(self, name: str, entry: Entry) -> None:
         """Which version answers from now on, or from when all workers can answer with it."""
         chosen, now = entry.policy.answering(frozenset(entry.served)), entry.answering
-        if not (self._agreement.needed and chosen and now in entry.served):
+        if not (self._agreement.needed and chosen):
             self._follow(name, entry, chosen, 0.0)
-        elif chosen != now:
-            decision = f"{chosen}-{self._stamps.get(name)}-{entry.served[chosen][0].stamp}".replace(" ", "")
+            return
+        decision = f"{chosen}-{self._stamps.get(name)}-{entry.served[chosen][0].stamp}".replace(" ", "")
+        if chosen != now and now in entry.served:
             pending = self._agreeing.get(name)
             if pending and pending[0] == decision:
                 return
             self._give_up(name)
             self._agreeing[name] = (decision, asyncio.create_task(self._agree(name, entry, chosen, decision)))
-        else:
-            self._give_up(name)
-            entry.switch = None
+            return
+        self._give_up(name)
+        entry.switch = None
+        self._follow(name, entry, chosen, 0.0)
+        if self._said.get(name) != decision:  # others, which were there before this process, may wait for it
+            self._said[name] = decision
+            self._agreement.ready(name, decision)
 
     async def _agree(self, name: str, entry: Entry, chosen: int, decision: str) -> None:
         """Wait until all workers can answer with a version, then switch at the moment that all of them work out."""
+        self._said[name] = decision
         await asyncio.to_thread(self._agreement.ready, name, decision)
         while (when := await asyncio.to_thread(self._agreement.when, name, decision)) is None:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(POLL_S)

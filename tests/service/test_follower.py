@@ -1,5 +1,6 @@
 """What is served follows the repository and its policies."""
 
+import os
 import shutil
 import time
 
@@ -320,3 +321,22 @@ async def test_a_spent_budget_ends_the_trial_at_once_and_for_good(registry, foll
     assert registry.entries["light"].trial is None
     assert "the canary of version 2 ended: 2 of its 2 requests failed" in registry.entries["light"].policy.ended
     assert registry.get("light").version == 1
+
+
+async def test_a_worker_that_starts_with_a_new_version_does_not_keep_the_others_from_it(models_dir, tmp_path, monkeypatch):
+    own = os.getpid()
+    process = {"id": own}
+    monkeypatch.setattr("service.follower.shared_folder", lambda: tmp_path / "shared")
+    monkeypatch.setattr(os, "getpid", lambda: process["id"])
+    registry, follower = following(models_dir, workers=2)
+    await follower.look()
+    write_version(models_dir, version=2)
+    process["id"] = os.getppid()  # another that lives: a worker in place of one that was lost
+    late, other = following(models_dir, workers=2)
+    await other.look()
+    assert (registry.get("light").version, late.get("light").version) == (1, 2)
+    process["id"] = own
+    await follower.look()
+    await until(lambda: registry.get("light").version == 2)
+    await follower.close()
+    await other.close()
