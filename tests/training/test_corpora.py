@@ -146,7 +146,9 @@ def test_a_file_that_gives_no_vocabulary_is_refused_in_one_line(tmp_path, conten
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"words and words " * 1000)[:-30]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"words and words " * 1000, mtime=0)[:-30]], ids=["no gzip", "cut short"]
+)
 def test_a_packed_file_that_is_broken_is_named(tmp_path, content):
     path = tmp_path / "corpus.txt.gz"
     path.write_bytes(content)
