@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 MODELS = sorted(path.name for path in (ROOT / "models").iterdir())
 PAGES = ["/", *(f"/play/{name}" for name in MODELS), "/status", "/docs"]
 SHOTS = Path("build/screenshots")
-SETTLED = {"/": ".thumbnail > :first-child", "/status": "table", "/docs": "section"}
+SETTLED = {"/": ".thumbnail > :first-child", "/status": ".wide-table", "/docs": "section"}
 """What is there once a page has its first result."""
 FIRST_S = 1.0
 REACHED = "a[href], button, input, select, textarea, summary, [tabindex='0']"
