@@ -83,13 +83,13 @@ class Routes:
     def router(self) -> APIRouter:
         """All routes but the page's and the protocol's."""
         router = APIRouter(redirect_slashes=False)
-        self._operations(router)
-        self._models(router)
         for family, room in self._rooms.items():
             for verb in room.verbs:
                 self._verb(router, family, verb)
             for lookup in lookups(room):
                 self._lookup(router, family, lookup)
+        self._models(router)
+        self._operations(router)
         return router
 
     # typed verbs

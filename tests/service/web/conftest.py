@@ -1,8 +1,10 @@
 """A real browser in front of a real service with the shipped models. Every page that is visited is watched: an error on its
 console, an exception, or a request to another host fails the test."""
 
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,9 @@ def browser() -> Iterator["playwright.Browser"]:
         one = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield one
         one.close()
+    with warnings.catch_warnings():  # Playwright lets go of its driver's process before anybody asked how it ended
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ def test_the_crosshair_is_moved_by_arrow_keys_and_by_pointer(visit, sample):
     assert page.locator(".reading dd").nth(1).inner_text() == f"{sample['series']['OT'][-2]:.4g}"
     box = page.locator(".plot .u-over").bounding_box()
     page.mouse.move(box["x"] + 5, box["y"] + 50)
-    page.wait_for_function("Number(document.querySelector('.reading input').value) < 3")
+    page.wait_for_function("() => Number(document.querySelector('.reading input').value) < 3")
     assert "forecast" not in reading.get_attribute("aria-valuetext")  # so far back there is history only
 
 
@@ -276,4 +276,4 @@ def test_colours_of_the_plot_follow_the_theme(visit):
     drawn(page, "on average")
     assert page.evaluate(LIGHTNESS) < 110
     page.get_by_label("Colours").select_option("dark")
-    page.wait_for_function(f"({LIGHTNESS})() > 150")
+    page.wait_for_function(f"() => ({LIGHTNESS})() > 150")
