@@ -2,7 +2,7 @@
 // what its layers make of the picture. Knows the answers of /v1/classify; knows no label by name.
 import { html, useEffect, useRef, useState } from "/web/vendor/htm-3.1.1/standalone.module.js";
 import { useAnswers } from "/web/api.js";
-import { Answers, Bars, Numbers, Request, Said, Slider, percent, png } from "/web/parts.js";
+import { Answers, Bars, Numbers, Request, Said, Slider, percent, png, words } from "/web/parts.js";
 import { Source, usePicture } from "/web/pad.js";
 
 const MOST = 10; // labels that are listed
@@ -103,7 +103,7 @@ function Seen({ prediction, version }) {
   </figure>`;
 }
 
-const sized = (layer) => `${layer.name}: ${layer.channels} maps of ${layer.height} × ${layer.width}`;
+const sized = (layer) => `${words(layer.name)}: ${layer.channels} maps of ${layer.height} × ${layer.width}`;
 
 function Layers({ layers }) {
   const [large, setLarge] = useState(null);
@@ -113,11 +113,11 @@ function Layers({ layers }) {
     dialog.current.showModal();
   };
   return html`<div class="layers">${layers.map((layer) => html`<figure key=${layer.name}>
-      <button type="button" onClick=${() => open(layer)}><img class="picture" src=${png(layer.image)} alt="" /><span class="unseen">Enlarge ${layer.name}</span></button>
+      <button type="button" onClick=${() => open(layer)}><img class="picture" src=${png(layer.image)} alt="" /><span class="unseen">Enlarge ${words(layer.name)}</span></button>
       <figcaption>${sized(layer)}</figcaption></figure>`)}</div>
     <dialog ref=${dialog} aria-label=${large ? sized(large) : "A layer"} onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
       ${large && html`<div class="row spread"><h2>${sized(large)}</h2><button type="button" onClick=${() => dialog.current.close()}>Close</button></div>
-        <img class="picture" src=${png(large.image)} alt=${`The ${large.channels} maps of ${large.name}, the brighter the stronger`} />`}
+        <img class="picture" src=${png(large.image)} alt=${`The ${large.channels} maps of ${words(large.name)}, the brighter the stronger`} />`}
     </dialog>`;
 }
 

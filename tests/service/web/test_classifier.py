@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, servers, write_version
 from tests.service.web.strokes import HANDS, smooth
 
 WRITTEN = [(digit, hand) for digit in "0123456789" for hand in HANDS]
@@ -209,23 +209,26 @@ def test_what_the_network_saw_and_what_speaks_for_the_label_are_asked_only_when_
     assert digits.axe() == []
 
 
-def test_each_layers_maps_are_shown_and_enlarged(visit, site):
-    shown = "layers" in json.loads((ROOT / "models" / "digits" / "1" / "manifest.json").read_text())["graphs"]
-    one = visit("/play/digits?layers=1", expected=() if shown else ("422",))
+def test_each_layers_maps_are_shown_and_enlarged(visit):
+    one = visit("/play/digits?layers=1")
     page = one.page
-    if not shown:
-        page.locator("#inside-layers").get_by_text("has none to show").wait_for()
-        assert page.get_by_label("what each convolution makes of it").get_attribute("aria-describedby") == "inside-layers"
-        assert verdict(page)  # its answer is not lost
-        pytest.skip("the shipped version has no layers to show yet")
     page.locator(".layers figure").first.wait_for()
-    assert page.locator(".layers figure").count() > 1
+    assert page.locator(".layers figure").count() == 10
     page.get_by_role("button", name="Enlarge").first.focus()
     page.keyboard.press("Enter")
     page.get_by_role("dialog").get_by_role("img").wait_for()
     assert one.axe() == []
     page.keyboard.press("Escape")
     assert page.get_by_role("dialog").count() == 0
+
+
+def test_a_version_without_layers_says_so_beside_the_switch_and_keeps_its_answer(visit, tmp_path):
+    write_version(tmp_path / "models")
+    with servers(tmp_path) as begin:
+        one = visit("/play/light?layers=1", url=begin(models_dir=tmp_path / "models").url, expected=("422",))
+        one.page.locator("#inside-layers").get_by_text("has none to show").wait_for()
+        assert one.page.get_by_label("what each convolution makes of it").get_attribute("aria-describedby") == "inside-layers"
+        assert verdict(one.page)
 
 
 def test_the_later_of_two_samples_wins(digits):
