@@ -166,8 +166,8 @@ def test_an_unknown_word_says_so_beside_the_field_and_offers_near_spellings(
     near.first.click()
     one.page.locator(".answer:not(.stale) .note", has_text=f"Not listed: {unknown['near'][0]}").wait_for()
     choose(one.page, "Word", " ")
-    assert "Write a word" in one.page.inner_text("#field-word-problem")
-    assert not one.page.locator(".answer .bars").count()
+    one.page.locator("#field-word-problem", has_text="Write a word").wait_for()
+    one.page.locator(".answer .bars").wait_for(state="detached")
 
 
 def test_an_analogy_says_what_it_leaves_out(opened: Callable[..., Visit], ask: Callable[..., dict]):
