@@ -76,7 +76,7 @@ def test_bars_move_before_a_stroke_ends_and_an_empty_pad_asks_nothing(digits):
     page.on("request", lambda request: asked.append(request.url) if "/v1/classify" in request.url else None)
     clear(page)
     assert not asked
-    assert page.locator(".verdicts .verdict").count() == 0
+    page.locator(".verdicts .verdict").first.wait_for(state="hidden")
     box = page.locator(".pad canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
     page.mouse.down()
@@ -219,7 +219,7 @@ def test_each_layers_maps_are_shown_and_enlarged(visit):
     page.get_by_role("dialog").get_by_role("img").wait_for()
     assert one.axe() == []
     page.keyboard.press("Escape")
-    assert page.get_by_role("dialog").count() == 0
+    page.get_by_role("dialog").first.wait_for(state="hidden")
 
 
 def test_a_version_without_layers_says_so_beside_the_switch_and_keeps_its_answer(visit, tmp_path):

@@ -224,11 +224,11 @@ def test_an_empty_text_has_a_message_and_no_verdict(visit: Callable[..., Visit])
         box.fill(text)
         assert box.get_attribute("aria-invalid") == "true"
         assert "no verdict" in one.page.inner_text("#text-problem")
-        assert not one.page.locator(".verdict").count()
+        one.page.locator(".verdict").first.wait_for(state="hidden")
     assert one.axe() == []
     box.fill(" - , .")
     one.page.wait_for_selector("text=There is no word in this text")
-    assert not one.page.locator(".verdict").count()
+    one.page.locator(".verdict").first.wait_for(state="hidden")
 
 
 def test_what_is_refused_is_said_beside_the_field_and_nothing_is_lost(visit: Callable[..., Visit], own: Process):

@@ -93,7 +93,7 @@ def test_a_service_that_goes_away_is_told_of_and_followed_again_when_it_is_back(
     assert one.axe() == []
     begin(models_dir=ROOT / "models", port=server.url.rpartition(":")[2])
     one.page.get_by_role("region", name="Models").get_by_text("digits").wait_for(timeout=20_000)
-    assert one.page.get_by_text("The service does not answer").count() == 0
+    one.page.get_by_text("The service does not answer").first.wait_for(state="hidden")
 
 
 def test_while_it_is_paused_nothing_is_asked(visit):
