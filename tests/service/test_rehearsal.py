@@ -87,7 +87,7 @@ async def test_a_version_that_changes_meanwhile_is_refused(models_dir, rehearse,
 
 
 async def test_an_idle_process_ends(models_dir, monkeypatch):
-    monkeypatch.setattr(rehearsal, "IDLE_S", 0.01)
+    monkeypatch.setattr(rehearsal, "IDLE_S", 0.5)
     one = Rehearsal(Settings(max_batch=4), "cpu")
     await one(found(models_dir))
     process = one._process
