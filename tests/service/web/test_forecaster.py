@@ -274,6 +274,6 @@ LIGHTNESS = """() => {
 def test_colours_of_the_plot_follow_the_theme(visit):
     page = visit(PLAY).page
     drawn(page, "on average")
-    page.wait_for_function(f"() => document.querySelector('canvas') && ({LIGHTNESS})() < 110")
+    page.wait_for_function(f"() => document.querySelector('.plot canvas') && ({LIGHTNESS})() < 110")
     page.get_by_label("Colours").select_option("dark")
     page.wait_for_function(f"() => ({LIGHTNESS})() > 150")
