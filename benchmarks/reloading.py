@@ -37,9 +37,8 @@ def load(url: str, rate: float, seconds: float) -> list[list]:
     asked = {
         "url": url, "requests": [["/v1/classify", "image/png", PICTURE]], "connections": 8, "rate": rate, "seconds": seconds,
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", json.dumps(asked)], cwd=ROOT, capture_output=True, check=True
-    )
+    command = [sys.executable, "-m", "benchmarks.load"]
+    done = subprocess.run(command, cwd=ROOT, input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
