@@ -100,7 +100,7 @@ function Try({ method, path, operation, document, id }) {
     }
   };
   return html`<div class="try">
-    ${parameters.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label="Parameters"><table><caption>Parameters</caption><tbody>
+    ${parameters.length > 0 && html`<div class="scroll" tabindex="0" role="region" aria-label="Parameters"><table class="parameters"><caption>Parameters</caption><tbody>
       ${parameters.map((one) => html`<${Parameter} key=${one.name} one=${one} id=${`${id}-${one.name}`} document=${document} value=${values[one.name]} onInput=${(value) => setValues({ ...values, [one.name]: value })} />`)}
     </tbody></table></div>`}
     ${content[JSON_TYPE] && html`<label for=${`${id}-body`}>Body${operation.requestBody.required ? "" : ", may be left out"}</label>
