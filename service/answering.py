@@ -1,10 +1,9 @@
 """One request to its arrays: which version is asked, the trial beside it, the clock. Knows models and trials; knows no HTTP."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from service.errors import DeadlineExceeded, ServiceError
 from service.family import Item
@@ -21,7 +20,7 @@ class Request(Question, Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answered:
     """The version that answered, what it was asked and what it said, item by item."""
 
@@ -32,15 +31,17 @@ class Answered:
     decode_s: float
 
 
-@asynccontextmanager
-async def answering(request: Request, model: Model, trial: Trial | None, wait: Wait) -> AsyncIterator[Answered]:
-    """The answer of `model`, or of the candidate of its `trial`; the version stays open until the caller is done with it.
+Result = TypeVar("Result")
+Say = Callable[[Answered], Awaitable[Result]]
+
+
+async def answering(request: Request, model: Model, trial: Trial | None, wait: Wait, say: Say[Result]) -> Result:
+    """What `say` makes of the answer of `model`, or of the candidate of its `trial`; that version stays open until it did.
 
     Raises what a version raises; what a candidate alone raises is only counted.
     """
     failure: ServiceError | None = None
-    canary = trial is not None and trial.plan.kind == "canary" and trial.takes()
-    if trial and canary:
+    if trial and trial.plan.kind == "canary" and trial.takes():
         with trial.candidate.lease():
             try:
                 done = await _ask(request, trial.candidate, wait)
@@ -52,9 +53,7 @@ async def answering(request: Request, model: Model, trial: Trial | None, wait: W
             else:
                 trial.answered(trial.tried, done.timing)
                 trial.copy(request, done.rows, done.timing)
-                with _encoding(done):
-                    yield done
-                return
+                return await _said(done, say)
     with model.lease():
         done = await _ask(request, model, wait)
         if trial and failure:
@@ -63,17 +62,16 @@ async def answering(request: Request, model: Model, trial: Trial | None, wait: W
             trial.answered(trial.main, done.timing)
             if trial.plan.kind == "shadow" and trial.takes():
                 trial.copy(request, done.rows, done.timing)
-        with _encoding(done):
-            yield done
+        return await _said(done, say)
 
 
-@contextmanager
-def _encoding(done: Answered) -> Iterator[None]:
-    """Around what the caller does with the answer: the last of its times."""
+async def _said(done: Answered, say: Say[Result]) -> Result:
+    """What `say` says, its time the last of the answer's."""
     begun = time.perf_counter()
-    yield
+    found = await say(done)
     timing = done.timing
     done.model.statistics.answered(done.decode_s, timing.queue_s, timing.compute_s, time.perf_counter() - begun)
+    return found
 
 
 async def _ask(request: Request, model: Model, wait: Wait) -> Answered:

@@ -1,13 +1,10 @@
-"""`create_app(settings)`: lifespan, the one error handler, and what surrounds every request (id, metrics, access log).
+"""`create_app(settings)`: lifespan, the one error handler, and `edge` around every request that comes by ASGI.
 
 Knows FastAPI and Starlette; the table of paths is in `routes`, the listening in `server`.
 """
 
 import logging
-import os
-import re
-import time
-from asyncio import create_task
+from asyncio import create_task, sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -19,20 +16,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__, logs, metrics, pages
-from service.errors import (
-    BadRequest,
-    InvalidInput,
-    MethodNotAllowed,
-    NotFound,
-    RequestTimeout,
-    ServiceError,
-    TooLarge,
-    shown,
-)
+from service.edge import CLIENT_LEFT, Passage, refused
+from service.errors import BadRequest, InvalidInput, MethodNotAllowed, NotFound, ServiceError, shown
 from service.family import rooms
 from service.follower import Follower
 from service.graph import choose_provider
-from service.http import answer
+from service.http import response
 from service.registry import Registry
 from service.routes import Routes
 from service.settings import Settings
@@ -40,9 +29,6 @@ from service.tensor_routes import TensorRoutes
 
 FIRST_LOOK_S = 30.0
 """A worker beside others listens after so long at the latest, its models loaded or not."""
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-CLIENT_LEFT = 499
-"""What logs and metrics call a request whose client did not wait; no client ever reads it."""
 
 log = logging.getLogger("modelyard.app")
 
@@ -58,14 +44,16 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
-        following = create_task(follower.follow())
+        following, writing = create_task(follower.follow()), create_task(_write())
         if settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
             await registry.first_look(FIRST_LOOK_S)
         yield
-        following.cancel()
-        with suppress(BaseException):
-            await following
+        for task in (following, writing):
+            task.cancel()
+            with suppress(BaseException):
+                await task
         await follower.close()
+        logs.access.write()
 
     app = FastAPI(
         title="Modelyard",
@@ -76,9 +64,11 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # a redirect would come before any check
         lifespan=lifespan,
     )
+    typed, tensors = Routes(settings, registry, families, provider), TensorRoutes(settings, registry, follower)
     app.state.registry, app.state.follower = registry, follower
-    app.include_router(Routes(settings, registry, families, provider).router())
-    app.include_router(TensorRoutes(settings, registry, follower).router())
+    app.state.lean = (*typed.lean(), *tensors.lean())
+    app.include_router(typed.router())
+    app.include_router(tensors.router())
     pages.add(app)
     for kind in (ServiceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _handler)
@@ -86,14 +76,20 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
+async def _write() -> None:
+    """Hand on what requests left to be written, some times a second."""
+    while True:
+        await sleep(metrics.WRITTEN_EVERY_S)
+        metrics.write()
+        logs.access.write()
+
+
 async def _handler(request: Request, error: Exception) -> Response:
-    return render(translate(error, request))
+    return response(refused(translate(error, request)))
 
 
-def translate(error: Exception, request: Request) -> ServiceError:
-    """Any error as one of ours; what we do not know becomes `internal`, without its words."""
-    if isinstance(error, ServiceError):
-        return error
+def translate(error: Exception, request: Request) -> Exception:
+    """FastAPI's errors as ours."""
     if isinstance(error, RequestValidationError):  # only path parameters are left to FastAPI
         first = error.errors()[0]
         return InvalidInput(f"Parameter {shown(first['loc'][-1])} is {shown(first.get('input'))}: {first['msg']}.")
@@ -103,21 +99,11 @@ def translate(error: Exception, request: Request) -> ServiceError:
         if error.status_code == HTTPStatus.NOT_FOUND:
             return NotFound(f"There is nothing at {shown(request.url.path)}; /docs lists what there is.")
         return BadRequest(str(error.detail)[:200])
-    return ServiceError()
-
-
-def render(error: ServiceError) -> Response:
-    """The one error body."""
-    metrics.REJECTS.labels(error.code).inc()
-    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
-    if isinstance(error, RequestTimeout | TooLarge):
-        headers["Connection"] = "close"  # the rest of its body is not waited for
-    body = {"error": error.message[:900], "code": error.code, "request_id": logs.request_id.get()}
-    return answer(body, headers, error.status)
+    return error
 
 
 class Edge:
-    """Around every request: its id, its metrics, its log line, and the answer to what nobody expected."""
+    """Around every ASGI request: its passage, and the answer to what nobody expected."""
 
     def __init__(self, app: ASGIApp, registry: Registry) -> None:
         self._app, self._registry = app, registry
@@ -126,22 +112,24 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
-        token = logs.request_id.set(_request_id(scope))
+        sent_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
+        passage = Passage(scope["method"], scope["path"], sent_id)
         seen = _Seen(send, self._registry)
-        metrics.IN_FLIGHT.inc()
+        try:
+            with passage.named():
+                await self._through(scope, receive, seen)
+        finally:
+            passage.left(getattr(scope.get("route"), "path", None), seen.status)
+
+    async def _through(self, scope: Scope, receive: Receive, seen: "_Seen") -> None:
         try:
             await self._app(scope, receive, seen)
         except ClientDisconnect:
             seen.status = CLIENT_LEFT
-        except Exception:
-            log.exception("a request failed")
+        except Exception as error:  # noqa: BLE001 - the edge: it is logged, and the client is told
+            answered = refused(error)
             if not seen.status:
-                await render(ServiceError())(scope, receive, seen)
-        finally:
-            metrics.IN_FLIGHT.dec()
-            _record(scope, seen.status, time.perf_counter() - begun)
-            logs.request_id.reset(token)
+                await response(answered)(scope, receive, seen)
 
 
 class _Seen:
@@ -158,26 +146,3 @@ class _Seen:
             if self._registry.draining:
                 message["headers"].append((b"connection", b"close"))  # so that clients go elsewhere before the port closes
         await self._send(message)
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            text: str = value.decode("latin-1")
-            return text if REQUEST_ID.fullmatch(text) else os.urandom(8).hex()
-    return os.urandom(8).hex()
-
-
-def _record(scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", None) or "unmatched"
-    method = scope["method"] if route != "unmatched" else "any"  # a client can make up methods: labels stay few
-    metrics.REQUESTS.labels(route, method, str(status)).inc()
-    metrics.SECONDS.labels(route).observe(seconds)
-    if not logs.access.disabled:
-        fields = {
-            "method": scope["method"],
-            "path": scope["path"][:200],
-            "status": status,
-            "ms": round(seconds * 1e3, 2),
-        }
-        logs.access.info("request", extra={"fields": fields})

@@ -9,10 +9,9 @@ next batch, so an idle server adds no wait and a busy one batches by itself:
     take while rows <= max_batch and rows * longest <= max_padded
     run; arrivals keep queueing meanwhile
 
-Late binding as in Clipper (Crankshaw et al., NSDI 2017) without its delay. A batch that was measured to cost less than a
-thread hop runs on the event loop when the current turn ends, so that everything whose bytes came in one turn is one batch;
-anything longer runs in the executor, so that the loop never stalls. Everything here happens on the event loop's thread,
-except `run`.
+Late binding as in Clipper (Crankshaw et al., NSDI 2017) without its delay. A batch that `runs_here` knows for short runs on the
+event loop when the current turn ends, so that everything whose bytes came in one turn is one batch; anything longer runs in the
+executor, so that the loop never stalls. Everything here happens on the event loop's thread, except `run`.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Size:
     """What an item costs: `rows` in the batch, each padded to the longest `length` in it."""
 
@@ -51,7 +50,7 @@ class BatchLimits:
     """Batches that may run at the same time."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answered(Generic[Answer]):
     """An answer, how long its item waited, how long its batch ran, and how many rows that batch had."""
 
@@ -61,7 +60,7 @@ class Answered(Generic[Answer]):
     batch_rows: int
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Ticket(Generic[Item, Answer]):
     item: Item
     size: Size

@@ -21,17 +21,12 @@ from python_multipart.exceptions import FormParserError
 
 from service import images
 from service.errors import BadRequest, InvalidInput, TooLarge, UnsupportedMedia, shown
+from service.media import FORM, JSON, OCTETS, PICTURES, TEXT, UNTOLD, media_type
 from service.series import LARGEST, Asked, Frequency
 from service.settings import Settings
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
-JSON, FORM = "application/json", "multipart/form-data"
-PNG, OCTETS = "image/png", "application/octet-stream"
-PICTURES = (PNG, "image/jpeg")
-TEXT = "text/plain"
-UNTOLD = ("application/x-www-form-urlencoded", "")
-"""What curl says of a body when it is told nothing."""
 TEXT_TOUCHES = 4
 """How often a character is touched while a text is tokenised, in units of what a pixel's touch costs."""
 NUMBER_TOUCHES = 16
@@ -57,8 +52,7 @@ class Body:
     @classmethod
     def of(cls, data: bytes, content_type: bytes) -> "Body":
         """From the bytes and the Content-Type header."""
-        media = content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
-        return cls(data, media, content_type)
+        return cls(data, media_type(content_type), content_type)
 
 
 @dataclass(frozen=True)
@@ -69,16 +63,6 @@ class Reader:
     read: Callable[[Body, type[BaseModel], Settings], list[Any]]
     work: Callable[[Any, Settings], int]
     """In bytes to touch."""
-
-
-def wants(media: str, accept: Sequence[str]) -> bool:
-    """Whether Accept headers name `media`, and not JSON, which is what whoever names neither gets."""
-    named = set()
-    for part in ",".join(accept).lower().split(","):
-        name, *parameters = (word.strip() for word in part.split(";"))
-        if not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters):
-            named.add(name)
-    return media in named and JSON not in named
 
 
 def parse_json(data: bytes, max_depth: int) -> Any:

@@ -1,14 +1,21 @@
-"""What every route needs of HTTP: answers as JSON, whole bodies within limits, a patient wait. Knows Starlette; no route."""
+"""What every route needs of HTTP: a request that is all here, whole bodies within limits, a patient wait, the answer.
+
+Knows Starlette; no route. An `Asked` can come from an ASGI request (`asked`) or from below ASGI (`exchange`): handlers of
+what carries the load take it, so that there is one of each.
+"""
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
-import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service import compression
+from service.edge import Said, said
 from service.errors import DeadlineExceeded, RequestTimeout, TooLarge
 from service.model import Timing, Wait
 from service.settings import Settings
@@ -20,10 +27,92 @@ WATCH_AFTER_S = 0.05
 """A request that waits longer than this is watched for a client that leaves."""
 
 
+Headers = Mapping[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request whose body is here, unpacked."""
+
+    data: bytes
+    headers: Headers
+    """By name in lower case."""
+    query: bytes
+    wait: Wait
+    """How patiently its answer is waited for."""
+
+    def header(self, name: bytes) -> str | None:
+        """Its value, as latin-1."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def parameters(self) -> dict[str, str]:
+        """The query's; of one that comes twice the last."""
+        return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True))
+
+
+Handler = Callable[..., Awaitable[Said]]
+"""(asked, what the path's template has in braces, by name) -> answer. Raises a ServiceError."""
+
+
+@dataclass(frozen=True)
+class Lean:
+    """A path that is answered below ASGI too: its template, and how."""
+
+    template: str
+    handler: Handler
+
+
+class Paths:
+    """Finds the template of a path."""
+
+    def __init__(self, lean: Iterable[Lean]) -> None:
+        self._fixed: dict[bytes, Lean] = {}
+        self._patterns: list[tuple[re.Pattern[bytes], Lean]] = []
+        for one in lean:
+            if "{" in one.template:
+                pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[A-Za-z0-9_.-]{1,200})", one.template)
+                self._patterns.append((re.compile(pattern.encode()), one))
+            else:
+                self._fixed[one.template.encode()] = one
+
+    def find(self, path: bytes) -> tuple[Lean, dict[str, str]] | None:
+        """The template and what stands for its names; None where there is none, or the path has anything unusual."""
+        if one := self._fixed.get(path):
+            return one, {}
+        for pattern, one in self._patterns:
+            if match := pattern.fullmatch(path):
+                return one, {name: value.decode() for name, value in match.groupdict().items()}
+        return None
+
+
+def headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """By name; values of one name are joined, as RFC 9110 (5.3) has it."""
+    found: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        found[name] = found[name] + b", " + value if name in found else value
+    return found
+
+
+async def asked(request: Request, settings: Settings) -> Asked:
+    """From an ASGI request. Raises what `read_body` raises."""
+    data = await read_body(request, settings)
+    query: bytes = request.scope["query_string"]
+
+    def wait(future: "asyncio.Future[Result]") -> Awaitable[Result]:
+        return patiently(future, request, settings.deadline_s)
+
+    return Asked(data, headers(request.scope["headers"]), query, wait)
+
+
+def response(answered: Said) -> Response:
+    """For ASGI."""
+    return Response(answered.body, answered.status, answered.headers, media_type=answered.media)
+
+
 def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
-    """`content` as JSON with the content type that the protocol's clients compare letter by letter."""
-    data = content if isinstance(content, bytes) else orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(data, status, headers, media_type="application/json")
+    """`content` as JSON."""
+    return response(said(content, headers, status))
 
 
 async def read_body(request: Request, settings: Settings) -> bytes:
@@ -67,11 +156,6 @@ async def patiently(future: "asyncio.Future[Result]", request: Request, deadline
         future.cancel()
         if gone:
             gone.cancel()
-
-
-def waits(request: Request, settings: Settings) -> Wait:
-    """How patiently an answer to this request is waited for."""
-    return lambda future: patiently(future, request, settings.deadline_s)
 
 
 def _seen(future: "asyncio.Future[Any]") -> None:

@@ -9,16 +9,15 @@ Knows no HTTP; knows families only as a `Room`.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from service import cost, metrics, samples, tensors
+from service import cost, family, metrics, protocol, samples, tensors
 from service.batcher import Answered, Batcher, BatchLimits, Size
 from service.bodies import Body
 from service.cuda import Card
@@ -26,17 +25,26 @@ from service.drift import Drift
 from service.family import MOST_FURTHER, Predict, Room, Verb, watched
 from service.golden import Arrays, Golden
 from service.graph import Graph, Provider
-from service.manifest import GOLDEN, Manifest
+from service.manifest import GOLDEN, Manifest, TensorSpec
 from service.repository import BrokenVersion, Contents
 from service.samples import Samples
 from service.settings import Settings
 from service.statistics import Statistics
 
+SHORT_S = 0.002
+"""What the event loop may be away for: a batch that costs more runs in a thread, or health checks and other models wait."""
+
 log = logging.getLogger("modelyard.model")
-Wait = Callable[["asyncio.Future[list[Answered[Arrays]]]"], Awaitable[list[Answered[Arrays]]]]
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
+class Wait(Protocol):
+    """How patiently a future is waited for; what gives up cancels it."""
+
+    def __call__(self, future: "asyncio.Future[Result]", /) -> Awaitable[Result]: ...
+
+
+@dataclass(slots=True)
 class Timing:
     """How long the slowest part of a request waited and ran, and the rows of its batch."""
 
@@ -61,10 +69,16 @@ class Model:
         self.manifest, self.room, self.cost = manifest, room, curve
         self.graphs, self.assets, self.samples = opened.graphs, opened.assets, opened.samples
         self.drift, self.statistics = drift, Statistics()
+        raw = family.raw(room)
+        self.takes = protocol.Taken.of(manifest.graph, raw.name if raw else None)
+        self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in _free(spec)}
+        self._waits = metrics.kept(metrics.QUEUE_SECONDS.labels(self.name))
+        self._seconds, self._rows = metrics.COMPUTE_SECONDS.labels(self.name), metrics.BATCH_ROWS.labels(self.name)
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
         self._max_batch, self._limits = 1, BatchLimits()
         self._users = 0
+        self._lease = _Lease(self)
         self._unused: asyncio.Future[None] | None = None
 
     @property
@@ -95,7 +109,15 @@ class Model:
             settings.max_batch, settings.max_queue, settings.max_queue_s, settings.max_padded, slots=settings.slots
         )
         for predict in {self.room.predict, *(verb.predict for verb in self.room.verbs)}:
-            self._batch(predict, self._limits, lambda rows, length: self.cost(rows, length) < hop_s)
+            self._batch(predict, self._limits, self._runs_here(hop_s, settings.slots))
+
+    def _runs_here(self, hop_s: float, slots: int) -> Callable[[int, int], bool]:
+        """Whether a batch of (rows, length) runs on the event loop: a thread beside it helps where a core is free for one."""
+
+        def short(rows: int, length: int) -> bool:
+            return self.cost(rows, length) < (SHORT_S if slots == 1 or rows == 1 else hop_s)
+
+        return short
 
     def _batch(self, predict: Predict, limits: BatchLimits, runs_here: Callable[[int, int], bool]) -> Batcher[Arrays, Arrays]:
         """A new batcher for `predict`."""
@@ -106,19 +128,25 @@ class Model:
 
     def _batcher(self, predict: Predict) -> Batcher[Arrays, Arrays]:
         """That of `predict`; one for what `Verb.further` named is made when it is first asked, and never blocks the loop."""
+        if found := self._batchers.get(predict):
+            return found
         limits = replace(self._limits, max_batch=min(MOST_FURTHER, self._limits.max_batch))
-        return self._batchers.get(predict) or self._batch(predict, limits, lambda _rows, _length: False)
+        return self._batch(predict, limits, lambda _rows, _length: False)
 
     async def predict(self, items: list[Arrays], predict: Predict, wait: Wait) -> tuple[list[Arrays], Timing]:
         """Answers to `items`, in order. An item has one or more rows; `wait(future)` says how patiently to wait for all.
 
         Raises what the batcher raises: Overloaded, Unavailable, ModelFailed.
         """
+        batcher = self._batcher(predict)
+        if len(items) == 1 and tensors.rows(items[0]) <= self._max_batch:  # most requests
+            (future,) = batcher.submit(items)
+            one = await wait(future)
+            self._waits.append(one.queue_s)
+            return [one.answer], Timing(one.queue_s, one.compute_s, one.batch_rows)
         parts = [tensors.chunks(item, self._max_batch) for item in items]
-        futures = self._batcher(predict).submit([chunk for chunks in parts for chunk in chunks])
-        answered = await wait(asyncio.gather(*futures))
-        for one in answered:
-            metrics.QUEUE_SECONDS.labels(self.name).observe(one.queue_s)
+        answered = await wait(asyncio.gather(*batcher.submit([chunk for chunks in parts for chunk in chunks])))
+        self._waits.extend(one.queue_s for one in answered)
         return _regroup(answered, parts), Timing(
             max(one.queue_s for one in answered),
             max(one.compute_s for one in answered),
@@ -132,16 +160,19 @@ class Model:
             tensors.finite(part)
         return tensors.join(parts)
 
-    @contextmanager
-    def lease(self) -> Iterator["Model"]:
-        """Keep the version from being closed while a request uses it."""
+    def lease(self) -> "_Lease":
+        """A context that keeps the version from being closed while a request uses it."""
+        return self._lease
+
+    def came(self) -> None:
+        """One more uses it."""
         self._users += 1
-        try:
-            yield self
-        finally:
-            self._users -= 1
-            if not self._users and self._unused and not self._unused.done():
-                self._unused.set_result(None)
+
+    def left(self) -> None:
+        """One uses it no longer."""
+        self._users -= 1
+        if not self._users and self._unused and not self._unused.done():
+            self._unused.set_result(None)
 
     async def close(self) -> None:
         """Wait for the requests that use it, then give its threads and memory back."""
@@ -165,15 +196,29 @@ class Model:
             log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
             raise
         seconds = time.perf_counter() - begun
-        metrics.COMPUTE_SECONDS.labels(self.name).observe(seconds)
-        metrics.BATCH_ROWS.labels(self.name).observe(sum(counts))
+        self._seconds.observe(seconds)
+        self._rows.observe(sum(counts))
         self.statistics.ran(sum(counts), seconds)
         tensors.finite(outputs)
         self.drift.observe(inputs, outputs)
         return tensors.split(outputs, counts)
 
     def _size(self, item: Arrays) -> Size:
-        return Size(tensors.rows(item), _length(self.manifest, item))
+        return Size(tensors.rows(item), _length(self.manifest, item) if self._free else 1)
+
+
+class _Lease:
+    """May be entered any number of times: it only counts."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __enter__(self) -> Model:
+        self._model.came()
+        return self._model
+
+    def __exit__(self, *_: object) -> None:
+        self._model.left()
 
 
 def _length(manifest: Manifest, item: Arrays) -> int:
@@ -181,9 +226,14 @@ def _length(manifest: Manifest, item: Arrays) -> int:
     return tensors.length(item, specs)
 
 
+def _free(spec: TensorSpec) -> list[str]:
+    """The names of its free axes but the rows'."""
+    return [axis for axis in spec.row_shape if isinstance(axis, str)]
+
+
 def _lengths(manifest: Manifest) -> tuple[int, ...]:
     """Lengths to time: 1 where every axis is fixed, else powers of four up to the longest that the manifest allows."""
-    free = {axis for spec in manifest.graph.inputs for axis in spec.row_shape if isinstance(axis, str)}
+    free = {axis for spec in manifest.graph.inputs for axis in _free(spec)}
     longest = max((manifest.limits.get(axis, 1) for axis in free), default=1)
     return tuple(sorted({*(4**power for power in range(16) if 4**power < longest), longest}))
 

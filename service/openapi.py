@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from service import bodies
+from service import media
 from service.family import Lookup, Verb
 
 
@@ -51,7 +51,7 @@ def verb_responses(verb: Verb) -> dict[int | str, dict[str, Any]]:
     """What a verb answers beside the envelope: errors, and a picture where the client wants one and the verb draws."""
     if verb.draw is None:
         return ERRORS
-    picture = {bodies.PNG: {"schema": {"type": "string", "format": "binary"}}}
+    picture = {media.PNG: {"schema": {"type": "string", "format": "binary"}}}
     said = "Predictions; or, where Accept names image/png and not application/json, their pictures side by side in one"
     return {200: {"description": said, "content": picture}, **ERRORS}
 
@@ -70,17 +70,17 @@ def query(options: type[BaseModel]) -> list[dict[str, Any]]:
 def verb_extra(verb: Verb) -> dict[str, Any]:
     """The query and the body of a verb for OpenAPI, from its pydantic classes."""
     content: dict[str, Any] = {}
-    for media in verb.reader.media:
-        if media == bodies.JSON:
-            content[media] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
-        elif media == bodies.TEXT:
-            content[media] = {"schema": {"type": "string"}}
-        elif media == bodies.FORM:
+    for kind in verb.reader.media:
+        if kind == media.JSON:
+            content[kind] = {"schema": verb.Request.model_json_schema(), "example": verb.example}
+        elif kind == media.TEXT:
+            content[kind] = {"schema": {"type": "string"}}
+        elif kind == media.FORM:
             files = {"type": "array", "items": {"type": "string", "format": "binary"}}
-            content[media] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
+            content[kind] = {"schema": {"type": "object", "properties": {"file": files}, "required": ["file"]}}
         else:
-            content[media] = {"schema": {"type": "string", "format": "binary"}}
-    ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != bodies.JSON))
+            content[kind] = {"schema": {"type": "string", "format": "binary"}}
+    ordered = dict(sorted(content.items(), key=lambda entry: entry[0] != media.JSON))
     return {"requestBody": {"required": True, "content": ordered}, "parameters": query(verb.Options)}
 
 

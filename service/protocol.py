@@ -9,6 +9,7 @@ Inference Server, docs/protocol.
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,24 @@ def _tensor_metadata(spec: TensorSpec) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What a model takes and gives, looked up once for all of its requests."""
+
+    graph: GraphSpec
+    raw: str | None
+    """The input of BYTES that stands for all others, where there is one."""
+    specs: dict[str, TensorSpec]
+    everything: tuple["Wanted", ...]
+    """All outputs as JSON: what a request gets that names none."""
+
+    @classmethod
+    def of(cls, graph: GraphSpec, raw: str | None) -> "Taken":
+        """From the graph that tensor requests reach."""
+        specs = {spec.name: spec for spec in (*graph.inputs, *([raw_spec(raw)] if raw else []))}
+        return cls(graph, raw, specs, tuple(Wanted(spec.name) for spec in graph.outputs))
+
+
+@dataclass(frozen=True)
 class Wanted:
     """An output that a request asks for."""
 
@@ -83,7 +102,7 @@ class Wanted:
     """Its largest values with their labels instead of all; 0 for all."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Inference:
     """A request for inference."""
 
@@ -92,7 +111,7 @@ class Inference:
     identity: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Sent:
     """A body, how long its JSON is as the header states it (all of it where there is none), and its media type."""
 
@@ -101,9 +120,7 @@ class Sent:
     media: str = ""
 
 
-def read_request(
-    body: Sent, graph: GraphSpec, raw: str | None, settings: Settings, parse: Callable[[bytes | memoryview], object]
-) -> Inference:
+def read_request(body: Sent, takes: Taken, settings: Settings, parse: Callable[[bytes | memoryview], object]) -> Inference:
     """An inference request from a body.
 
     Raises InvalidTensor, TooLarge and what `parse` raises. Whether the inputs are those that the graph takes is checked by
@@ -111,11 +128,11 @@ def read_request(
     """
     written, rest = (body.data, memoryview(b"")) if body.stated is None else wire.divided(body.data, body.stated)
     if body.stated is not None and not written:
-        return _raw(rest, graph, raw if body.media.startswith(("image/", "text/")) else None, settings)
+        return _raw(rest, takes.graph, takes.raw if body.media.startswith(("image/", "text/")) else None, settings)
     document = parse(written)
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise InvalidTensor("Field 'inputs' is missing; expected a list of tensors.")
-    specs = {spec.name: spec for spec in (*graph.inputs, *([raw_spec(raw)] if raw else []))}
+    specs = takes.specs
     arrays: Arrays = {}
     for index, tensor in enumerate(document["inputs"]):
         name = tensor.get("name") if isinstance(tensor, dict) else None
@@ -126,7 +143,8 @@ def read_request(
         arrays[name], rest = _array(tensor, specs[name], rest, settings)
     if rest:
         raise InvalidTensor(f"The body has {len(rest)} bytes more than its inputs.")
-    return Inference(arrays, _wanted(document, graph), _id(document))
+    plain = "outputs" not in document and "parameters" not in document
+    return Inference(arrays, takes.everything if plain else _wanted(document, takes.graph), _id(document))
 
 
 def _raw(data: memoryview, graph: GraphSpec, raw: str | None, settings: Settings) -> Inference:
@@ -192,9 +210,9 @@ def _shape(shape: object, name: str, settings: Settings) -> tuple[int, ...]:
 
 def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     """`data`, nested or flat, as an array of the input's dtype, with no value changed on the way."""
-    if not isinstance(data, list):
+    if not isinstance(data, list | np.ndarray):
         raise InvalidTensor(f"Input '{spec.name}' has data {shown(data)}; expected a list.")
-    if spec.datatype == "BYTES":
+    if spec.datatype == "BYTES" and isinstance(data, list):
         return _strings(data, spec.name)
     try:
         values = np.asarray(data)
@@ -208,7 +226,8 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     kinds = {"b": "b", "f": "iuf"}.get(wanted.kind, "iuf")
     if values.dtype.kind not in kinds:
         raise InvalidTensor(f"Input '{spec.name}' holds values that are not {spec.datatype}.")
-    with np.errstate(invalid="ignore", over="ignore"):
+    quietly = np.errstate(invalid="ignore", over="ignore") if values.dtype.kind == "f" else nullcontext()
+    with quietly:
         converted = values.astype(wanted)
     if wanted == np.uint64 and values.dtype.kind == "f":  # numpy takes small and large whole numbers together for floats
         values = np.asarray(data, np.object_)

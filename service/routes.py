@@ -5,20 +5,21 @@ would have documented is written beside each route from the same pydantic classe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from service import bodies, http, images, lineage, metrics, openapi, tensors
+from service import bodies, http, images, lineage, media, metrics, openapi, tensors
 from service.answering import Answered, answering
 from service.bodies import Body
 from service.digit import Pixels
+from service.edge import Said, said
 from service.errors import InvalidInput, TooLarge, Unavailable, UnknownVersion, shown
 from service.family import MOST_FURTHER, Item, Lookup, Options, Predict, Room, Verb, lookups
 from service.golden import Arrays
-from service.http import SHORT_WORK, answer
+from service.http import SHORT_WORK, Asked, Lean, answer
 from service.manifest import VERSION, Manifest
 from service.model import Model
 from service.registry import Entry, Registry
@@ -95,8 +96,10 @@ class Routes:
     # typed verbs
 
     def _verb(self, router: APIRouter, family: str, verb: Verb) -> None:
+        answers = self._leanly(family, verb)
+
         async def handler(request: Request) -> Response:
-            return await self._answer_verb(family, verb, request)
+            return http.response(await answers(await http.asked(request, self._settings)))
 
         router.add_api_route(
             f"/v1/{verb.name}",
@@ -111,21 +114,32 @@ class Routes:
             openapi_extra=openapi.verb_extra(verb),
         )
 
-    async def _answer_verb(self, family: str, verb: Verb, request: Request) -> Response:
-        options = bodies.validated(verb.Options, dict(request.query_params)) if request.url.query else verb.Options()
-        data = await http.read_body(request, self._settings)
-        body = Body.of(data, request.headers.get("content-type", "").encode("latin-1"))
-        asked = Typed(verb, options, body, self._settings)
-        model = self._registry.chosen(family, options.model, options.version, verb)
-        trial = self._registry.trial(model, options.version)
-        async with answering(asked, model, trial, http.waits(request, self._settings)) as done:
-            headers = http.server_timing(done.decode_s, done.timing)
-            name, version = done.model.name, done.model.version
-            if verb.draw and bodies.wants(bodies.PNG, request.headers.getlist("accept")):
-                picture = await http.at_leisure(_drawn, verb.draw, done, long=asked.long)
-                return Response(picture, headers={**headers, "X-Model": f"{name}:{version}"}, media_type=bodies.PNG)
-            predictions = await http.at_leisure(_said, verb, done, options, long=asked.long)
-        return answer({"model": name, "version": version, "predictions": predictions}, headers)
+    def lean(self) -> list[Lean]:
+        """The verbs."""
+        return [
+            Lean(f"/v1/{verb.name}", self._leanly(family, verb)) for family, room in self._rooms.items() for verb in room.verbs
+        ]
+
+    def _leanly(self, family: str, verb: Verb) -> Callable[[Asked], Awaitable[Said]]:
+        async def answers(asked: Asked) -> Said:
+            options = bodies.validated(verb.Options, asked.parameters()) if asked.query else verb.Options()
+            body = Body.of(asked.data, asked.headers.get(b"content-type", b""))
+            typed = Typed(verb, options, body, self._settings)
+            model = self._registry.chosen(family, options.model, options.version, verb)
+            trial = self._registry.trial(model, options.version)
+
+            async def say(done: Answered) -> Said:
+                headers = http.server_timing(done.decode_s, done.timing)
+                name, version = done.model.name, done.model.version
+                if verb.draw and media.wants(media.PNG, asked.header(b"accept") or ""):
+                    picture = await http.at_leisure(_drawn, verb.draw, done, long=typed.long)
+                    return Said(picture, {**headers, "X-Model": f"{name}:{version}"}, media=media.PNG)
+                predictions = await http.at_leisure(_said, verb, done, options, long=typed.long)
+                return said({"model": name, "version": version, "predictions": predictions}, headers)
+
+            return await answering(typed, model, trial, asked.wait, say)
+
+        return answers
 
     def _lookup(self, router: APIRouter, family: str, lookup: Lookup) -> None:
         async def handler(request: Request) -> Response:

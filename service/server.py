@@ -1,7 +1,8 @@
 """One process that listens: uvicorn with limits on headers and connections, and a SIGTERM that loses nothing.
 
 Knows uvicorn's server and its httptools protocol (pinned in pyproject.toml, tested against a real process); knows the app only
-as an app with a registry. Body limits are in `routes`, because they need the route; several processes are in `workers`.
+as one with a registry and with paths that are answered without it (`exchange`). Limits of bodies that the app reads are in
+`http`; several processes are in `workers`.
 """
 
 import gc
@@ -20,6 +21,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import BadRequest, HeadersTooLarge, Overloaded, RequestTimeout, ServiceError, UriTooLong
+from service.exchange import Exchange, Line, Requested
+from service.http import Paths, headers
 from service.settings import Settings
 
 SWITCH_S = 0.0005
@@ -45,6 +48,12 @@ class Config(uvicorn.Config):
             timeout_graceful_shutdown=round(settings.drain_s),
         )
         self.settings = settings
+        self.paths = Paths(())
+
+    def load(self) -> None:
+        """Build the app."""
+        super().load()
+        self.paths = Paths(self.loaded_app.state.lean)
 
 
 class Protocol(HttpToolsProtocol):
@@ -62,6 +71,14 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:  # a transport of uvloop or of asyncio
         super().connection_made(transport)
         self.waiting_since = time.monotonic()
+        self._line = Line(
+            transport,
+            self.flow,
+            self.settings,
+            self.server_state,
+            self.config.loaded_app.state.registry,
+            self.on_response_complete,
+        )
         if len(self.connections) > self.settings.max_connections:
             self.refuse(Overloaded(f"{self.settings.max_connections} connections are open already."))
 
@@ -85,8 +102,38 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.waiting_since = None
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if requested := self._lean():
+            self.cycle = Exchange(requested, self._line)  # type: ignore[assignment]  # it has what is asked of one
+        else:
             super().on_headers_complete()
+
+    def _lean(self) -> Requested | None:
+        """The request as one to be answered below ASGI, where it can be: everything unusual goes to the app."""
+        if (self.cycle and not self.cycle.response_complete) or self.parser.get_method() != b"POST":
+            return None
+        path, _, query = self.url.partition(b"?")
+        found = self.config.paths.find(path)
+        if not found or self.expect_100_continue or self.parser.should_upgrade() or self.parser.get_http_version() != "1.1":
+            return None
+        sent = headers(self.headers)
+        size = sent.get(b"content-length", b"")
+        if len(size) > 18 or not size.isdigit() or int(size) > self.settings.max_body_bytes or b"content-encoding" in sent:
+            return None
+        return Requested(*found, path, query, sent, self.parser.should_keep_alive())
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, Exchange):
+            self.cycle.feed(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if isinstance(self.cycle, Exchange):
+            self.cycle.start()
+        else:
+            super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -142,6 +189,7 @@ class Server(uvicorn.Server):
         """Ten times a second."""
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
+        self._check_exchanges()
         if counter % 10 == 0:
             self._close_slow()
         if not self._settled and self.config.loaded_app.state.registry.looked:
@@ -149,6 +197,12 @@ class Server(uvicorn.Server):
             gc.collect()
             gc.freeze()  # what is here now stays: no later collection looks at all of it again, while every request waits
         return await super().on_tick(counter)
+
+    def _check_exchanges(self) -> None:
+        now = time.monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Protocol) and isinstance(connection.cycle, Exchange):
+                connection.cycle.check(now)
 
     def _close_slow(self) -> None:
         limit_s = self._settings.header_timeout_s

@@ -1,32 +1,33 @@
 """The paths of the Open Inference Protocol: path -> one call. Knows FastAPI, the registry and `protocol`; computes nothing.
 
-What a model's family makes of raw inputs (texts, encoded pictures) is asked of its room, so that tensors and typed verbs give
-the same numbers. Every error under these paths is one that the protocol's clients know.
+Every error under these paths is one that the protocol's clients know.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from service import __version__, bodies, compression, family, http, openapi, protocol, tensors
+from service import __version__, bodies, compression, family, http, media, openapi, protocol, tensors
 from service.answering import Answered, answering
-from service.errors import BadRequest, NotImplementedHere, ServiceError, TooLarge, Unavailable, UnsupportedMedia, shown
-from service.family import Item, Predict, Raw
+from service.edge import Said
+from service.errors import BadRequest, NotImplementedHere, ServiceError, Unavailable, UnsupportedMedia, shown
 from service.follower import Follower
-from service.golden import Array, Arrays
-from service.http import SHORT_WORK, answer
+from service.http import SHORT_WORK, Asked, Lean, answer
 from service.model import Model
 from service.registry import Registry
 from service.settings import Settings
+from service.tensor_request import LONG_BODY, Tensors
 
-Done = TypeVar("Done")
 Name = Annotated[str, Path(max_length=200, examples=["digits"])]
 Version = Annotated[str, Path(max_length=200, examples=["1"])]
 KNOWN = frozenset({400, 404, 405, 408, 413, 501, 503, 504})
 """Of the statuses below 500 and beyond, those that the protocol's clients expect: any other fault of a request is 400."""
+PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
+LENGTH_HEADER = protocol.LENGTH_HEADER.encode()
 TRACE = {"trace_level": ["OFF"], "trace_rate": "0", "trace_count": "0", "log_frequency": "0", "trace_file": ""}
 LOGGING = {
     "log_file": "",
@@ -37,76 +38,6 @@ LOGGING = {
     "log_format": "default",
 }
 """What clients that ask for settings of traces and logs are told; a setting that is sent changes nothing."""
-
-
-@dataclass
-class Tensors:
-    """A request for inference that came in; each version reads it by its own manifest."""
-
-    body: protocol.Sent
-    settings: Settings
-    asked: protocol.Inference | None = None
-    """As the version that was asked last read it."""
-
-    def predict(self, model: Model) -> Predict:
-        """All outputs."""
-        return model.room.predict
-
-    def prepare(self, model: Model) -> list[Item]:
-        """The tensors as one item; raw inputs as an item each."""
-        return self._items(model, *self._read(model))
-
-    async def decode(self, model: Model) -> list[Item]:
-        """`prepare`, in a thread where it is long; remembers what is `asked`."""
-        asked, inputs = await http.at_leisure(self._read, model, long=len(self.body.data) > SHORT_WORK)
-        self.asked = asked
-        work = sum(_each(inputs or [], lambda raw, one: raw.verb.reader.work(one, self.settings), model))
-        return await http.at_leisure(self._items, model, asked, inputs, long=work > SHORT_WORK)
-
-    def _read(self, model: Model) -> tuple[protocol.Inference, list[Any] | None]:
-        """What is asked, and its raw inputs where it has those instead of tensors."""
-
-        def parse(written: bytes | memoryview) -> object:
-            return bodies.parse_json(bytes(written), self.settings.max_json_depth)
-
-        raw = family.raw(model.room)
-        asked = protocol.read_request(self.body, model.manifest.graph, raw.name if raw else None, self.settings, parse)
-        if raw is None or raw.name not in asked.arrays:
-            tensors.check(asked.arrays, model.manifest.graph.inputs, model.manifest.limits)
-            return asked, None
-        elements = _elements(asked.arrays, raw, self.settings)
-        return asked, _each(elements, lambda raw, element: raw.read(element, self.settings), model)
-
-    @staticmethod
-    def _items(model: Model, asked: protocol.Inference, inputs: list[Any] | None) -> list[Item]:
-        if inputs is None:
-            return [Item(asked.arrays)]
-        return _each(inputs, lambda raw, one: raw.verb.preprocess(one, model.assets), model)
-
-
-def _elements(arrays: Arrays, raw: Raw, settings: Settings) -> list[bytes]:
-    """Of the input that stands for all others."""
-    if len(arrays) > 1:
-        raise BadRequest(f"Input '{raw.name}' stands for all inputs; {sorted(set(arrays) - {raw.name})} came beside it.")
-    array: Array = arrays[raw.name]
-    if array.ndim not in (1, 2) or array.shape[1:] not in ((), (1,)) or not len(array):
-        raise BadRequest(f"Input '{raw.name}' has shape {list(array.shape)}; expected [-1, 1] or [-1].")
-    if len(array) > settings.max_items:
-        raise TooLarge(f"Input '{raw.name}' has {len(array)} elements; expected at most {settings.max_items}.")
-    return list(array.reshape(-1))
-
-
-def _each(elements: Sequence[Any], does: Callable[[Raw, Any], Done], model: Model) -> list[Done]:
-    """What `does` makes of each element of a model's raw input. Raises with the place of the first that is wrong."""
-    raw = family.raw(model.room)
-    found = list[Done]()
-    for index, element in enumerate(elements):
-        try:
-            if raw:
-                found.append(does(raw, element))
-        except ServiceError as error:
-            raise type(error)(f"Element {index} of an input of BYTES: {error.message}") from error
-    return found
 
 
 class ProtocolRoute(APIRoute):
@@ -120,12 +51,15 @@ class ProtocolRoute(APIRoute):
             try:
                 found: Response = await handler(request)
             except ServiceError as error:
-                if error.status < 500 and error.status not in KNOWN:
-                    raise BadRequest(error.message) from error
-                raise
+                raise protocols(error) from error
             return found
 
         return protocolled
+
+
+def protocols(error: ServiceError) -> ServiceError:
+    """The error as the protocol has it: a value that is wrong is 400, as whatever else is wrong with a request."""
+    return BadRequest(error.message) if error.status < 500 and error.status not in KNOWN else error
 
 
 class TensorRoutes:
@@ -183,7 +117,7 @@ class TensorRoutes:
             ("/infer", "POST", self.infer, "Tensors in, tensors out", openapi.INFER_EXTRA),
         )
         for suffix, method, handler, summary, extra in table:
-            for path in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            for path in PATHS:
                 router.add_api_route(
                     path + suffix,
                     handler,
@@ -195,19 +129,31 @@ class TensorRoutes:
                     operation_id=f"{handler.__name__}{'_of_version' if 'version}' in path else ''}",
                 )
 
+    def lean(self) -> list[Lean]:
+        """Inference."""
+        return [Lean(f"{path}/infer", self._infer) for path in PATHS]
+
     async def infer(self, request: Request, name: Name, version: Version | None = None) -> Response:
         """Tensors in, tensors out."""
-        headers = request.headers
         try:
-            data = await http.read_body(request, self._settings)
+            asked = await http.asked(request, self._settings)
         except UnsupportedMedia as error:
             raise NotImplementedHere(error.message) from error
-        body = bodies.Body.of(data, headers.get("content-type", "").encode("latin-1"))
-        asked = Tensors(protocol.Sent(data, headers.get(protocol.LENGTH_HEADER), body.media), self._settings)
-        model = self._registry.get(name, version)
-        trial = self._registry.trial(model, version)
-        async with answering(asked, model, trial, http.waits(request, self._settings)) as done:
-            return await _rendered(done, asked, headers.get("accept-encoding", ""))
+        return http.response(await self._infer(asked, name, version))
+
+    async def _infer(self, asked: Asked, name: str, version: str | None = None) -> Said:
+        try:
+            kind = media.media_type(asked.headers.get(b"content-type", b""))
+            sent = Tensors(protocol.Sent(asked.data, asked.header(LENGTH_HEADER), kind), self._settings)
+            model = self._registry.get(name, version)
+            trial = self._registry.trial(model, version)
+
+            async def say(done: Answered) -> Said:
+                return await _rendered(done, sent, asked.header(b"accept-encoding") or "")
+
+            return await answering(sent, model, trial, asked.wait, say)
+        except ServiceError as error:
+            raise protocols(error) from error
 
     # the repository
 
@@ -298,22 +244,21 @@ class TensorRoutes:
                 router.add_api_route(f"{path}/register", register, methods=["POST"], include_in_schema=False)
 
 
-async def _rendered(done: Answered, asked: Tensors, accepted: str) -> Response:
+async def _rendered(done: Answered, asked: Tensors, accepted: str) -> Said:
     """The outputs as they are wanted: as JSON or as bytes, packed where the client names just one way of packing."""
     if asked.asked is None:
         raise TypeError("answered without having been read")
     outputs = tensors.join(done.rows)
-    long = sum(array.size for array in outputs.values()) > SHORT_WORK // 4
-    content, written = await http.at_leisure(protocol.render_response, done.model.manifest, outputs, asked.asked, long=long)
+    render = partial(protocol.render_response, done.model.manifest, outputs, asked.asked)
+    long = sum(array.size for array in outputs.values()) > LONG_BODY // 8
+    content, written = await asyncio.to_thread(render) if long else render()
     headers = http.server_timing(done.decode_s, done.timing)
     if written is not None:
         headers[protocol.LENGTH_HEADER] = str(written)
     if accepted in compression.WAYS:
         content = await http.at_leisure(compression.packed, content, accepted, long=len(content) > SHORT_WORK)
         headers["Content-Encoding"] = accepted
-    if written is None:
-        return answer(content, headers)
-    return Response(content, headers=headers, media_type=bodies.OCTETS)
+    return Said(content, headers, media=media.JSON if written is None else media.OCTETS)
 
 
 def _statistics(models: list[Model]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, drift, family, images, planes
+from service import bodies, drift, family, images, media, planes
 from service.errors import InvalidInput, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest
@@ -345,4 +345,4 @@ verbs = (
     ),
 )
 lookups = (planes.lookup("plane", "Codes of test pictures on a plane", planes.Codes),)
-raw = family.Raw("picture", verbs[2], lambda element: bodies.Body(element, bodies.OCTETS, b""))
+raw = family.Raw("picture", verbs[2], lambda element: bodies.Body(element, media.OCTETS, b""))

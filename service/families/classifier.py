@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from service import bodies, drift, explaining, family, images, tensors
+from service import bodies, drift, explaining, family, images, media, tensors
 from service.digit import Pixels
 from service.errors import InvalidInput
 from service.golden import Array, Arrays
@@ -206,4 +206,4 @@ verbs = (
         example={"images": [SEVEN]},
     ),
 )
-raw = family.Raw("picture", verbs[0], lambda element: bodies.Body(element, bodies.OCTETS, b""))
+raw = family.Raw("picture", verbs[0], lambda element: bodies.Body(element, media.OCTETS, b""))

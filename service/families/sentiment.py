@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, drift, explaining, family, tensors, text
+from service import bodies, drift, explaining, family, media, tensors, text
 from service.golden import Arrays
 from service.manifest import Manifest
 from service.settings import Settings
@@ -254,4 +254,4 @@ verbs = (
         example=EXAMPLE,
     ),
 )
-raw = family.Raw("text", verbs[0], lambda element: bodies.Body(element, bodies.TEXT, b""))
+raw = family.Raw("text", verbs[0], lambda element: bodies.Body(element, media.TEXT, b""))

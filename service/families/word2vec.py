@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import bodies, family, planes, vocabulary
+from service import bodies, family, media, planes, vocabulary
 from service.errors import BadRequest, InvalidInput
 from service.golden import Arrays
 from service.manifest import Manifest
@@ -253,7 +253,7 @@ def preprocess_known(raw: NeighborsRequest, assets: Vocabulary) -> family.Item:
 def _body(element: bytes) -> bodies.Body:
     """A word as a request for its neighbours. Raises BadRequest."""
     try:
-        return bodies.Body(orjson.dumps({"word": element.decode()}), bodies.JSON, b"")
+        return bodies.Body(orjson.dumps({"word": element.decode()}), media.JSON, b"")
     except UnicodeDecodeError as error:
         raise BadRequest(f"It is not UTF-8: {error.reason} at byte {error.start}.") from None
 

@@ -1,12 +1,12 @@
 """What surrounds every request, and the docs."""
 
 import asyncio
-import logging
+import json
 
 import orjson
 import pytest
 
-from service import app, metrics
+from service import app, logs, metrics
 from service.app import create_app
 from service.follower import Follower
 from service.samples import SEVEN_CODE, SEVEN_PNG
@@ -77,12 +77,13 @@ async def test_labels_come_from_closed_sets_whatever_clients_send(client):
     assert series() <= before + 3
 
 
-async def test_the_access_log_has_the_request_and_its_id(client, caplog):
-    with caplog.at_level(logging.INFO, "modelyard.access"):
-        await client.get("/v2/health/live", headers={"x-request-id": "seen"})
-    (record,) = [record for record in caplog.records if record.name == "modelyard.access"]
-    assert record.fields["path"] == "/v2/health/live"
-    assert record.fields["status"] == 200
+async def test_the_access_log_has_the_request_and_its_id(client, capsys, monkeypatch):
+    monkeypatch.setattr(logs.access, "enabled", True)
+    await client.get("/v2/health/live", headers={"x-request-id": "seen"})
+    logs.access.write()
+    line = next(json.loads(line) for line in capsys.readouterr().err.splitlines() if '"seen"' in line)
+    assert (line["path"], line["status"], line["request_id"]) == ("/v2/health/live", 200, "seen")
+    assert (line["level"], line["logger"], line["message"]) == ("info", "modelyard.access", "request")
 
 
 def operations(document: dict):

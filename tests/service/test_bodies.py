@@ -103,28 +103,6 @@ def test_what_is_no_sane_json_is_a_bad_request(data):
         parse_json(data, max_depth=64)
 
 
-@pytest.mark.parametrize(
-    ("accept", "wanted"),
-    [
-        ([], False),
-        (["*/*"], False),
-        (["image/*"], False),
-        (["application/json"], False),
-        (["image/png"], True),
-        (["Image/PNG;q=0.5"], True),
-        (["image/png, */*"], True),
-        (["text/html,image/png ; q=0.1"], True),
-        (["image/png, application/json"], False),
-        (["image/png", "application/json"], False),
-        (["image/png;q=0"], False),
-        (["image/png, application/json;q=0.0"], True),
-        ([",;,image/pngx"], False),
-    ],
-)
-def test_a_picture_is_wanted_where_it_is_named_and_json_is_not(accept, wanted):
-    assert bodies.wants(bodies.PNG, accept) is wanted
-
-
 def test_wide_json_is_not_deep():
     assert len(parse_json(orjson.dumps([[1]] * 1000), max_depth=4)) == 1000
 

@@ -39,3 +39,26 @@ def test_workers_that_share_a_folder_are_summed(shared):
 
 def test_the_version_shown_is_one_that_every_worker_has(shared):
     assert b'modelyard_model_version{model="m"} 7.0' in shared
+
+
+def test_many_observations_at_once_are_those_one_by_one():
+    values = [0.0001, 0.0005, 0.0006, 0.3, 31.0, 30.0]
+    at_once, one_by_one = (metrics.QUEUE_SECONDS.labels(name) for name in ("at once", "one by one"))
+    at_once.observe_all(values)
+    for value in values:
+        one_by_one.observe(value)
+    text = metrics.expose().decode().splitlines()
+    told = [[line.rsplit(" ", 1)[1] for line in text if f'model="{name}"' in line] for name in ("at once", "one by one")]
+    assert told[0] == told[1]
+    assert len(told[0]) == 18
+
+
+def test_what_requests_left_is_written_before_it_is_told():
+    metrics.requests.came()
+    metrics.requests.went("/here", "POST", 200, 0.01)
+    metrics.kept(metrics.QUEUE_SECONDS.labels("kept")).append(0.5)
+    text = metrics.expose()
+    assert b'modelyard_requests_total{method="POST",route="/here",status="200"} 1.0' in text
+    assert b'modelyard_request_seconds_count{route="/here"} 1.0' in text
+    assert b'modelyard_queue_seconds_sum{model="kept"} 0.5' in text
+    assert metrics.expose().count(b'modelyard_queue_seconds_count{model="kept"} 1.0') == 1

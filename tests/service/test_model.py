@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from service import model, repository
+from service.cost import Cost
 from service.errors import Unavailable
 from service.family import rooms
 from service.manifest import Golden as Recorded
@@ -144,3 +145,13 @@ def test_only_the_examples_of_verbs_that_a_version_suits_are_tried(tmp_path, mon
 
 def test_costs_are_measured_at_load(models_dir):
     assert {point["rows"] for point in load(models_dir).cost.public()} == {1, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("slots", "rows", "here"),
+    [(1, 1, True), (1, 2, True), (1, 4, False), (2, 1, True), (2, 2, False), (2, 4, False)],
+)
+def test_a_batch_runs_on_the_loop_where_it_is_short_and_no_core_is_free_beside_it(models_dir, slots, rows, here):
+    loaded = load(models_dir)
+    loaded.cost = Cost({(1, 1): 0.0003, (2, 1): 0.0005, (4, 1): 0.003})
+    assert loaded._runs_here(0.0001, slots)(rows, 1) is here

@@ -1,6 +1,6 @@
 """What the docs say."""
 
-from service import bodies, openapi
+from service import media, openapi
 from service.family import rooms
 
 VERBS = [verb for room in rooms().values() for verb in room.verbs]
@@ -10,7 +10,7 @@ def test_every_media_type_that_a_verb_reads_is_documented_json_first():
     for verb in VERBS:
         content = openapi.verb_extra(verb)["requestBody"]["content"]
         assert set(content) == set(verb.reader.media)
-        assert next(iter(content)) == bodies.JSON
+        assert next(iter(content)) == media.JSON
 
 
 def test_every_option_is_a_documented_parameter():
@@ -22,7 +22,7 @@ def test_every_option_is_a_documented_parameter():
 def test_a_verb_that_draws_answers_a_picture_too_and_errors_stay_json():
     for verb in VERBS:
         responses = openapi.verb_responses(verb)
-        assert (bodies.PNG in responses.get(200, {}).get("content", {})) == (verb.draw is not None)
+        assert (media.PNG in responses.get(200, {}).get("content", {})) == (verb.draw is not None)
         assert all(responses[status] == openapi.ERRORS[status] for status in openapi.ERRORS)
     assert any(verb.draw for verb in VERBS)
 

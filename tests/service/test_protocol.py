@@ -9,7 +9,7 @@ import pytest
 from service import protocol, wire
 from service.errors import InvalidTensor, ServiceError, TooLarge
 from service.manifest import GraphSpec, Manifest, TensorSpec
-from service.protocol import Inference, Sent, Wanted
+from service.protocol import Inference, Sent, Taken, Wanted
 from service.settings import Settings
 from service.tensors import DTYPES
 from tests.conftest import write_version
@@ -36,11 +36,11 @@ def request(**changes) -> dict:
 def read(document, datatype="FP32", tensors=b"", raw=None):
     written = json.dumps(document).encode()
     sent = Sent(written + tensors, str(len(written)) if tensors else None)
-    return protocol.read_request(sent, graph(datatype), raw, SETTINGS, lambda data: json.loads(bytes(data)))
+    return protocol.read_request(sent, Taken.of(graph(datatype), raw), SETTINGS, lambda data: json.loads(bytes(data)))
 
 
 def read_raw(data, stated="0", media="", raw=None):
-    return protocol.read_request(Sent(data, stated, media), graph(), raw, SETTINGS, orjson.loads)
+    return protocol.read_request(Sent(data, stated, media), Taken.of(graph(), raw), SETTINGS, orjson.loads)
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]], [1.0, 2.0, 3.0, 4.0]])
