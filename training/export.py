@@ -49,14 +49,15 @@ def export(wanted: Export, rows: Arrays, file: str = "model.onnx") -> Exported:
     predict = open_graph(graph)
     checked = {name: rows[name] for name in wanted.inputs}
     reference = Golden(checked, _torch(module, wanted, checked))
-    parity = max(reference.difference(predict), _unpadded(reference, predict, wanted))
+    spec = _spec(graph, file)
+    parity = max(reference.difference(predict), _unpadded(reference, predict, wanted, spec))
     if not parity <= PARITY:
         raise TrainingError(f"The ONNX graph differs from PyTorch by {parity:.3g}; at most {PARITY:g} is let through.")
     golden = Golden(
         {name: array[:GOLDEN_ROWS] for name, array in reference.inputs.items()},
         {name: array[:GOLDEN_ROWS] for name, array in reference.outputs.items()},
     )
-    return Exported(graph, _spec(graph, file), golden, parity)
+    return Exported(graph, spec, golden, parity)
 
 
 def graphs(wanted: Export, rows: Arrays) -> dict[str, Exported]:
@@ -65,12 +66,18 @@ def graphs(wanted: Export, rows: Arrays) -> dict[str, Exported]:
     return {"model": export(wanted, rows), **further}
 
 
-def _unpadded(reference: Golden, predict: Predict, wanted: Export) -> float:
-    """The largest difference of rows asked alone and without the zeros at their end from the same rows padded."""
+def _unpadded(reference: Golden, predict: Predict, wanted: Export, spec: GraphSpec) -> float:
+    """The largest difference of rows asked alone and without the zeros at their end from the same rows padded.
+
+    Raises TrainingError where an answer's shape is not as the graph states it: no service would take the version.
+    """
     worst = 0.0
+    stated = {tensor.name: tensor.row_shape for tensor in spec.outputs}
     for row in range(min(SINGLE_ROWS, reference.rows) if wanted.axes else 0):
         alone = {name: _trimmed(array[row : row + 1], wanted.axes.get(name, {})) for name, array in reference.inputs.items()}
         for name, got in predict(alone).items():
+            if any(isinstance(axis, int) and axis != size for axis, size in zip(stated[name], got.shape[1:], strict=True)):
+                raise TrainingError(f"The graph states rows of {stated[name]} for {name!r}; one has {got.shape[1:]}.")
             recorded = reference.outputs[name][row : row + 1][tuple(slice(size) for size in got.shape)]
             worst = max(worst, reference.apart(name, got, recorded))
     return worst

@@ -112,8 +112,8 @@ class Reader(nn.Module):
             within = inside(steps, states.shape[1])[:, :, None]
             highest = torch.where(within, states, -1.0).amax(1)  # no state is below -1
             return torch.cat([states.sum(1) / steps[:, None], highest], 1)
-        last = states[torch.arange(len(states), device=states.device), steps - 1, : self.forwards]
-        return torch.cat([last, states[:, 0, self.forwards :]], 1)
+        place = (steps - 1)[:, None, None].expand(-1, -1, self.forwards)
+        return torch.cat([states[:, :, : self.forwards].gather(1, place)[:, 0], states[:, 0, self.forwards :]], 1)
 
 
 class Deployed(nn.Module):

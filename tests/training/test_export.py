@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from service.manifest import sha256
+from service.manifest import GraphSpec, TensorSpec, sha256
 from tests.conftest import ROOT
 from training import export
 from training.families import classifier
@@ -139,6 +139,27 @@ def test_a_network_that_padding_changes_is_refused():
     wanted = Export(Mean(), {"values": torch.ones(2, 3)}, ("mean",), {"values": {1: "length"}})
     with pytest.raises(TrainingError, match=r"differs from PyTorch by 0\.25"):
         export.export(wanted, padded)
+
+
+class Cumulated(nn.Module):
+    """As long as its row."""
+
+    def forward(self, values):
+        return values.cumsum(1)
+
+
+def test_a_graph_that_states_a_free_axis_as_fixed_is_refused(monkeypatch):
+    def stated(graph, file):
+        return GraphSpec(
+            file=file,
+            inputs=(TensorSpec(name="values", datatype="FP32", shape=("batch", "length")),),
+            outputs=(TensorSpec(name="sums", datatype="FP32", shape=("batch", 3)),),
+        )
+
+    monkeypatch.setattr(export, "_spec", stated)
+    wanted = Export(Cumulated(), {"values": torch.ones(2, 3)}, ("sums",), {"values": {1: "length"}})
+    with pytest.raises(TrainingError, match=r"states rows of \(3,\) for 'sums'; one has \(2,\)"):
+        export.export(wanted, {"values": np.array([[1, 2, 3], [1, 2, 0]], np.float32)})
 
 
 class Twofaced(nn.Module):

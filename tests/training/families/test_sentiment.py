@@ -29,6 +29,7 @@ VARIANTS = [
     {"cell": "gru", "layers": 2, "conv": 0},
     {"cell": "rnn", "bidirectional": False, "conv": 0},
     {"cell": "lstm", "readout": "last"},
+    {"cell": "gru", "readout": "last", "conv": 0},
 ]
 GOOD, BAD = ("superb", "lovely", "brilliant", "moving"), ("boring", "awful", "dull", "clumsy")
 
@@ -207,6 +208,7 @@ def test_the_graph_answers_alike_padded_and_not(data, variant):
     found = export.export(sentiment.export(network.eval(), data, config), rows)
     assert found.parity <= 1e-5
     assert [tensor.shape for tensor in found.spec.inputs] == [("batch", "time")]
+    assert [tensor.shape for tensor in found.spec.outputs] == [("batch", 2), ("batch", "time", 2)]
     predict = export.open_graph(found.graph)
     scored = sentiment.evaluate(predict, rows, data.labels)
     whole = predict({"tokens": rows["tokens"]})["probabilities"]

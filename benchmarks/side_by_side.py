@@ -1,0 +1,213 @@
+"""Servers beside each other: the same ONNX files, the same machine, in turns; requests a second and latencies by `wrk`.
+
+    python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
+
+The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
+clients, and stops it; later rounds leave out the settings that were never a server's best. A column of the table has each
+server at its better setting; what a server cannot do stays blank. It says where other processes were at work before, and what
+onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from benchmarks import alone
+from benchmarks.contenders import Contender, contenders
+from benchmarks.serving import ROOT, free_port
+from benchmarks.works import Asked, Graph, Work, graphs, works
+from benchmarks.wrk import busy, measured
+
+OUT = ROOT / "docs/benchmarks"
+WORKS = works()
+COLUMNS = {f"{work.name}/{clients}": (work, clients) for work in WORKS for clients in work.clients}
+Cells = dict[str, dict[str, float]]
+Results = dict[str, dict[str, list[dict[str, float]]]]
+
+
+def ready(url: str, asked: Asked, seconds: float) -> None:
+    """Wait for the first right answer."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            answer = httpx.post(url + asked.path, content=asked.bodies[0], headers={"Content-Type": asked.media}, timeout=5)
+            if answer.status_code == 200:
+                return
+            said = answer.text[:300]
+        except httpx.TransportError as error:
+            said = repr(error)
+        if time.monotonic() > end:
+            raise TimeoutError(said)
+        time.sleep(0.1)
+
+
+def one_round(contender: Contender, files: dict[str, Graph], chosen: list[Work], seconds: int) -> Cells:
+    """Each work with each number of clients; the server is started anew for each graph."""
+    found: Cells = {}
+    for model in dict.fromkeys(work.model for work in chosen):
+        asks = {work: asked for work in chosen if work.model == model and (asked := contender.asks(work))}
+        if asks:
+            found |= _served(contender, files[model], asks, seconds)
+    return found
+
+
+def _served(contender: Contender, graph: Graph, asks: dict[Work, Asked], seconds: int) -> Cells:
+    port, found = free_port(), {}
+    url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, (Path(folder) / "log").open("w") as log:
+        command, environment = contender.start(graph, port, Path(folder))
+        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            ready(url, next(iter(asks.values())), contender.seconds_to_start)
+            for work, asked in asks.items():
+                for clients in work.clients:
+                    measured(url, asked, clients, 1)
+                    found[f"{work.name}/{clients}"] = measured(url, asked, clients, seconds)
+        except TimeoutError as error:
+            last = (Path(folder) / "log").read_text()[-900:]
+            sys.stderr.write(f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}\n{last}\n")
+        finally:
+            _stop(server)
+    return found
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """It and all that it started."""
+    for sig, wait_s in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(server.pid, sig)
+            server.wait(wait_s)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+    time.sleep(0.5)
+
+
+def best(results: Results) -> dict[str, dict[str, float]]:
+    """Of each server the median rate at its better setting, by column; none where a request failed."""
+    found: dict[str, dict[str, float]] = {}
+    for setting, cells in results.items():
+        name = setting.split(" | ")[0]
+        for column, rounds in cells.items():
+            rate = 0.0 if any(one["failed"] for one in rounds) else statistics.median(one["rate"] for one in rounds)
+            found.setdefault(name, {})[column] = max(found.get(name, {}).get(column, 0.0), rate)
+    return found
+
+
+def worth_again(results: Results) -> set[str]:
+    """The settings that were their server's best somewhere."""
+    rates = best(results)
+    return {
+        setting
+        for setting, cells in results.items()
+        for column, rounds in cells.items()
+        if statistics.median(one["rate"] for one in rounds) == rates[setting.split(" | ")[0]].get(column)
+    }
+
+
+def table(results: Results, in_process: dict[str, float]) -> str:
+    """Markdown: servers down, columns across."""
+    rates = best(results)
+    columns = [column for column in COLUMNS if any(column in cells for cells in rates.values())]
+    heads = [f"{work.said}, {clients}" for work, clients in (COLUMNS[column] for column in columns)]
+    lines = ["| requests a second, clients | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(columns)]
+    for name, cells in rates.items():
+        lines.append(_line(name, [f"{cells[one]:,.0f}" if cells.get(one) else "" for one in columns]))
+    others = [cells for name, cells in rates.items() if name != "Modelyard"]
+    peers = {column: max((cells.get(column, 0.0) for cells in others), default=0.0) for column in columns}
+    ours = rates.get("Modelyard", {})
+    limits = {column: in_process.get(column.split("/")[0], 0.0) for column in columns}
+    lines.append(_line("onnxruntime alone, in process", [f"{limits[one]:,.0f}" if limits[one] else "" for one in columns]))
+    for name, beside in (("the best other", peers), ("onnxruntime alone", limits)):
+        ratios = [f"{ours.get(one, 0) / beside[one]:.2f}" if beside[one] else "" for one in columns]
+        lines.append(_line(f"Modelyard beside {name}", ratios))
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, cells: list[str]) -> str:
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def plot(results: Results, to: Path) -> None:
+    """Bars by server, a panel for each of the works that most people ask for."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    rates = best(results)
+    columns = [one for one in ("one/64", "many/16", "text/64", "mixed/64") if any(one in cells for cells in rates.values())]
+    figure, panels = plt.subplots(1, len(columns), figsize=(4.4 * len(columns), 3.4), squeeze=False)
+    for panel, column in zip(panels[0], columns, strict=True):
+        cells = sorted((found[column], name) for name, found in rates.items() if found.get(column))
+        colours = ["#0b57d0" if name == "Modelyard" else "#9aa5b1" for _, name in cells]
+        bars = panel.barh([name for _, name in cells], [rate for rate, _ in cells], color=colours)
+        panel.bar_label(bars, [f"{rate:,.0f}" for rate, _ in cells], padding=3, fontsize=8)
+        work, clients = COLUMNS[column]
+        panel.set_title(f"{work.said}, {clients} clients", fontsize=10)
+        panel.set_xlim(0, 1.25 * cells[-1][0])
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.tick_params(labelsize=8)
+        panel.set_xlabel("requests a second", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(to, dpi=110)
+
+
+def rounds(candidates: list[Contender], chosen: list[Work], number: int, seconds: int) -> Results:
+    """In turns; a line for each turn."""
+    results: Results = {}
+    files = dict(graphs())
+    for turn in range(number):
+        again = worth_again(results) if turn else {f"{one.name} | {one.setting}" for one in candidates}
+        running = [one for one in candidates if f"{one.name} | {one.setting}" in again]
+        for index, contender in enumerate(running):
+            foreign = busy(0.3)
+            found = one_round(contender, files, chosen, seconds)
+            cells = results.setdefault(f"{contender.name} | {contender.setting}", {})
+            for column, cell in found.items():
+                cells.setdefault(column, []).append({**cell, "foreign": foreign})
+            rates = "  ".join(f"{column} {cell['rate']:,.0f}{'!' * bool(cell['failed'])}" for column, cell in found.items())
+            loaded = f"  (others took {foreign:.0%} before)" if foreign > 0.05 else ""
+            print(
+                f"round {turn + 1}, {index + 1}/{len(running)}: {contender.name}, {contender.setting}: {rates}{loaded}",
+                flush=True,
+            )
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--only", nargs="*", default=[], help="parts of servers' names")
+    parser.add_argument("--works", nargs="*", default=[work.name for work in WORKS])
+    parser.add_argument("--triton", type=Path, help="folder of a Triton that has the onnxruntime backend")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    if not shutil.which("wrk"):
+        sys.exit("wrk is not on the PATH; install it (Debian: apt-get install wrk).")
+    chosen = [work for work in WORKS if work.name in arguments.works]
+    every = contenders(arguments.triton)
+    candidates = [one for one in every if not arguments.only or any(word in one.name for word in arguments.only)]
+    results = rounds(candidates, chosen, arguments.rounds, arguments.seconds)
+    in_process = {work.name: alone.rate(work, graphs()[work.model]) for work in chosen}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    written = {"rates": results, "onnxruntime alone": in_process}
+    (arguments.out / "results.json").write_text(json.dumps(written, indent=1) + "\n")
+    (arguments.out / "table.md").write_text(table(results, in_process))
+    plot(results, arguments.out / "plot.png")
+    print(table(results, in_process))
+
+
+if __name__ == "__main__":
+    main()
