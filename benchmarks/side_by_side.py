@@ -39,9 +39,10 @@ Results = dict[str, dict[str, list[dict[str, float]]]]
 def ready(url: str, asked: Asked, seconds: float) -> None:
     """Wait for the first right answer."""
     end = time.monotonic() + seconds
+    headers = {"Content-Type": asked.media, **dict(one.split(": ", 1) for one in asked.headers)}
     while True:
         try:
-            answer = httpx.post(url + asked.path, content=asked.bodies[0], headers={"Content-Type": asked.media}, timeout=5)
+            answer = httpx.post(url + asked.path, content=asked.bodies[0], headers=headers, timeout=5)
             if answer.status_code == 200:
                 return
             said = answer.text[:300]

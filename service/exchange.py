@@ -6,10 +6,11 @@ the one that the ASGI route has. Knows uvicorn's flow control; knows no route an
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
@@ -24,7 +25,8 @@ from service.settings import Settings
 Result = TypeVar("Result")
 LONG_BODY = 64 * 1024
 """Bytes of an answer that are not copied behind its head."""
-LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+CLOSES = "connection: close\r\n"
 
 
 @dataclass(slots=True)
@@ -53,13 +55,19 @@ class Line:
 
 
 class Exchange:
-    """One request and its answer."""
+    """One request and its answer.
+
+    It drives the handler's coroutine as a task would, but takes its first step at once: what the turn of the event loop brought
+    in is in the queue of its model before the turn ends. So `asyncio.current_task` is not there for handlers, nor is what
+    needs it, as `asyncio.timeout`.
+    """
 
     def __init__(self, requested: Requested, line: Line) -> None:
         self._requested, self._line = requested, line
         self._passage = Passage("POST", requested.path.decode(), requested.headers.get(b"x-request-id"))
         self._parts: list[bytes] = []
-        self._task: asyncio.Task[None] | None = None
+        self._course: Coroutine[Any, None, Said] | None = None
+        self._awaited: asyncio.Future[Any] | None = None
         self._since = time.monotonic()
         self._overdue: ServiceError | None = None
         # what uvicorn's protocol reads and sets
@@ -70,10 +78,15 @@ class Exchange:
     def set(self) -> None:
         """Uvicorn calls it when the client left."""
         if self.disconnected and not self.response_complete:
-            if self._task:
-                self._task.cancel()
+            if self._course:
+                self.cancel()
             else:
                 self._leave(CLIENT_LEFT)
+
+    def cancel(self, msg: str | None = None) -> None:
+        """Give the answer up; uvicorn calls it where a drain takes too long."""
+        if self._awaited:
+            self._awaited.cancel(msg)
 
     def feed(self, part: bytes) -> None:
         """A part of the body."""
@@ -84,35 +97,54 @@ class Exchange:
         if self.response_complete:
             return
         self._since = time.monotonic()
-        self._task = asyncio.get_running_loop().create_task(self._answer())
-        self._line.server.tasks.add(self._task)
+        self._context = copy_context()  # nobody else sees what is set in it
+        self._line.server.tasks.add(self)  # type: ignore[arg-type]  # it can be cancelled
+        self._context.run(self._begin)
 
     def check(self, now: float) -> None:
         """Give up what took too long until `now` (monotonic seconds); called some times a second."""
         settings, waited_s = self._line.settings, now - self._since
-        if self._task is None and waited_s > settings.body_timeout_s:
+        if self.response_complete:
+            return
+        if self._course is None and waited_s > settings.body_timeout_s:
             with self._passage.named():
                 self._write(refused(RequestTimeout(f"The body took longer than {settings.body_timeout_s:g} s to arrive.")))
-        elif self._task and waited_s > settings.deadline_s and not self._overdue:
+        elif self._course and waited_s > settings.deadline_s and not self._overdue:
             self._overdue = DeadlineExceeded(f"No answer within {settings.deadline_s:g} s.")
-            self._task.cancel()
+            self.cancel()
 
-    async def _answer(self) -> None:
-        logs.request_id.set(self._passage.identity)  # in a task of its own: nobody else sees it
-        requested = self._requested
-        asked = Asked(b"".join(self._parts), requested.headers, requested.query, _plainly)
+    def _begin(self) -> None:
+        logs.request_id.set(self._passage.identity)
+        requested, parts = self._requested, self._parts
+        asked = Asked(parts[0] if len(parts) == 1 else b"".join(parts), requested.headers, requested.query, _plainly)
+        self._course = self._handled(asked)
+        self._step()
+
+    def _step(self, _: "asyncio.Future[Any] | None" = None) -> None:
+        """On to where the handler waits for something, or has its answer."""
+        self._awaited = None
         try:
-            answered = await requested.lean.handler(asked, **requested.names)
+            awaited = cast(Coroutine[Any, None, Said], self._course).send(None)
+        except StopIteration as done:
+            self._write(done.value)
         except asyncio.CancelledError:
-            if not self._overdue:  # the client left, or the service stops
+            if self._overdue:
+                self._write(refused(self._overdue))
+            else:  # the client left, or the service stops
                 self._leave(CLIENT_LEFT)
-                return
-            answered = refused(self._overdue)
         except Exception as error:  # noqa: BLE001 - the edge: it is logged, and the client is told
-            answered = refused(error)
+            self._write(refused(error))
+        else:
+            awaited._asyncio_future_blocking = False  # what a future wants of whoever drives a coroutine that awaits it
+            awaited.add_done_callback(self._step, context=self._context)
+            self._awaited = awaited
+
+    async def _handled(self, asked: Asked) -> Said:
+        """The handler's answer, when the client reads."""
+        answered = await self._requested.lean.handler(asked, **self._requested.names)
         if self._line.flow.write_paused and not self.disconnected:
             await self._line.flow.drain()
-        self._write(answered)
+        return answered
 
     def _write(self, answered: Said) -> None:
         line = self._line
@@ -128,24 +160,32 @@ class Exchange:
         self._leave(answered.status)
 
     def _head(self, answered: Said, *, closes: bool) -> bytes:
-        lines = [f"{name}: {value}\r\n" for name, value in answered.headers.items() if name != "Connection"]
-        more = b"".join(b"%s: %s\r\n" % pair for pair in self._line.server.default_headers)
-        return b"%s%s%scontent-type: %s\r\ncontent-length: %d\r\nx-request-id: %s\r\n%s\r\n" % (
-            LINES[answered.status],
-            more,
-            "".join(lines).encode("latin-1"),
-            answered.media.encode(),
-            len(answered.body),
-            self._passage.identity.encode(),
-            b"connection: close\r\n" if closes else b"",
-        )
+        lines = "".join([f"{name}: {value}\r\n" for name, value in answered.headers.items() if name != "Connection"])
+        return (
+            f"{LINES[answered.status]}{_common(self._line.server)}{lines}content-type: {answered.media}\r\n"
+            f"content-length: {len(answered.body)}\r\nx-request-id: {self._passage.identity}\r\n"
+            f"{CLOSES if closes else ''}\r\n"
+        ).encode("latin-1")
 
     def _leave(self, status: int) -> None:
         self.response_complete = True
-        if self._task:
-            self._line.server.tasks.discard(self._task)
+        if self._course:
+            self._line.server.tasks.discard(self)
+            self._course = None
         self._passage.left(self._requested.lean.template, status)
         self._line.answered()
+
+
+_last: tuple[list[tuple[bytes, bytes]], str] = ([], "")
+
+
+def _common(server: ServerState) -> str:
+    """The headers of every answer, such as its date, which uvicorn makes anew each second."""
+    global _last
+    if server.default_headers is not _last[0]:
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in server.default_headers)
+        _last = (server.default_headers, lines.decode("latin-1"))
+    return _last[1]
 
 
 async def _plainly(future: "asyncio.Future[Result]") -> Result:

@@ -6,7 +6,7 @@ what carries the load take it, so that there is one of each.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -51,7 +51,7 @@ class Asked:
         return dict(parse_qsl(self.query.decode("latin-1"), keep_blank_values=True))
 
 
-Handler = Callable[..., Awaitable[Said]]
+Handler = Callable[..., Coroutine[Any, Any, Said]]
 """(asked, what the path's template has in braces, by name) -> answer. Raises a ServiceError."""
 
 

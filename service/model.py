@@ -30,6 +30,7 @@ from service.repository import BrokenVersion, Contents
 from service.samples import Samples
 from service.settings import Settings
 from service.statistics import Statistics
+from service.stencils import Stencils
 
 SHORT_S = 0.002
 """What the event loop may be away for: a batch that costs more runs in a thread, or health checks and other models wait."""
@@ -71,6 +72,7 @@ class Model:
         self.drift, self.statistics = drift, Statistics()
         raw = family.raw(room)
         self.takes = protocol.Taken.of(manifest.graph, raw.name if raw else None)
+        self.stencils = Stencils()
         self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in _free(spec)}
         self._waits = metrics.kept(metrics.QUEUE_SECONDS.labels(self.name))
         self._seconds, self._rows = metrics.COMPUTE_SECONDS.labels(self.name), metrics.BATCH_ROWS.labels(self.name)

@@ -26,6 +26,7 @@ from service.tensors import DATATYPES, DTYPES
 PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics")
 LENGTH_HEADER = "inference-header-content-length"
+LARGEST = {np.dtype(kind): np.iinfo(kind).max for kind in (np.uint8, np.uint16, np.uint32, np.uint64)}
 
 
 def model_metadata(manifest: Manifest, versions: list[int], raw: str | None) -> dict[str, Any]:
@@ -226,14 +227,24 @@ def _values(data: object, spec: TensorSpec, settings: Settings) -> Array:
     kinds = {"b": "b", "f": "iuf"}.get(wanted.kind, "iuf")
     if values.dtype.kind not in kinds:
         raise InvalidTensor(f"Input '{spec.name}' holds values that are not {spec.datatype}.")
-    quietly = np.errstate(invalid="ignore", over="ignore") if values.dtype.kind == "f" else nullcontext()
-    with quietly:
-        converted = values.astype(wanted)
     if wanted == np.uint64 and values.dtype.kind == "f":  # numpy takes small and large whole numbers together for floats
-        values = np.asarray(data, np.object_)
-        if all(type(value) is int and 0 <= value < 2**64 for value in values.reshape(-1).tolist()):
+        exactly = np.asarray(data, np.object_)
+        if all(type(value) is int and 0 <= value < 2**64 for value in exactly.reshape(-1).tolist()):
+            return exactly.astype(wanted)
+    return fitted(values, spec)
+
+
+def fitted(values: Array, spec: TensorSpec) -> Array:
+    """Numbers as the input's dtype. Raises InvalidTensor where one would be changed on the way."""
+    wanted = DTYPES[spec.datatype]
+    if wanted.kind == "u" and values.dtype == np.int64 and values.flags.c_contiguous and values.size:
+        # one look at each value: a negative one is larger than all others without its sign
+        exact = bool(np.maximum.reduce(values.reshape(-1).view(np.uint64)) <= LARGEST[wanted])
+        converted = values.astype(wanted)
+    else:
+        with np.errstate(invalid="ignore", over="ignore") if values.dtype.kind == "f" else nullcontext():
             converted = values.astype(wanted)
-    exact = np.isfinite(converted).all() if wanted.kind == "f" else (converted == values).all()
+        exact = bool(np.isfinite(converted).all() if wanted.kind == "f" else (converted == values).all())
     if not exact:
         raise InvalidTensor(f"Input '{spec.name}' holds values that do not fit {spec.datatype}.")
     return converted

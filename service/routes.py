@@ -5,7 +5,7 @@ would have documented is written beside each route from the same pydantic classe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -120,7 +120,7 @@ class Routes:
             Lean(f"/v1/{verb.name}", self._leanly(family, verb)) for family, room in self._rooms.items() for verb in room.verbs
         ]
 
-    def _leanly(self, family: str, verb: Verb) -> Callable[[Asked], Awaitable[Said]]:
+    def _leanly(self, family: str, verb: Verb) -> Callable[[Asked], Coroutine[Any, Any, Said]]:
         async def answers(asked: Asked) -> Said:
             options = bodies.validated(verb.Options, asked.parameters()) if asked.query else verb.Options()
             body = Body.of(asked.data, asked.headers.get(b"content-type", b""))

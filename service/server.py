@@ -67,6 +67,8 @@ class Protocol(HttpToolsProtocol):
         self._header_bytes = self._unfinished_bytes = 0
         self.waiting_since: float | None = None
         """When a request's first byte is awaited or its headers are incomplete: since when. None while one is answered."""
+        self.idle_since: float | None = None
+        """Since when the connection waits for another request."""
 
     def connection_made(self, transport: Any) -> None:  # a transport of uvloop or of asyncio
         super().connection_made(transport)
@@ -83,9 +85,9 @@ class Protocol(HttpToolsProtocol):
             self.refuse(Overloaded(f"{self.settings.max_connections} connections are open already."))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False  # the scope is made where the app is asked
         self._header_bytes = self._unfinished_bytes = 0
-        self.waiting_since = time.monotonic()
+        self.waiting_since, self.idle_since = time.monotonic(), None
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -106,8 +108,12 @@ class Protocol(HttpToolsProtocol):
             return
         if requested := self._lean():
             self.cycle = Exchange(requested, self._line)  # type: ignore[assignment]  # it has what is asked of one
-        else:
-            super().on_headers_complete()
+            return
+        url, sent, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, sent, expects
+        self.scope["headers"] = sent
+        super().on_headers_complete()
 
     def _lean(self) -> Requested | None:
         """The request as one to be answered below ASGI, where it can be: everything unusual goes to the app."""
@@ -144,6 +150,15 @@ class Protocol(HttpToolsProtocol):
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > self.settings.max_header_bytes + self.settings.max_uri_bytes:
                 self.refuse(HeadersTooLarge(f"The headers are larger than {self.settings.max_header_bytes} bytes."))
+
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.idle_since = time.monotonic()  # and no timer for each answer: the server looks round
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():  # ours was sent already
@@ -205,10 +220,13 @@ class Server(uvicorn.Server):
                 connection.cycle.check(now)
 
     def _close_slow(self) -> None:
-        limit_s = self._settings.header_timeout_s
-        oldest = time.monotonic() - limit_s
+        limit_s, now = self._settings.header_timeout_s, time.monotonic()
         for connection in list(self.server_state.connections):
-            if isinstance(connection, Protocol) and connection.has_waited(oldest):
+            if not isinstance(connection, Protocol):
+                continue
+            if connection.idle_since is not None and connection.idle_since < now - self._settings.keep_alive_s:
+                connection.transport.close()
+            elif connection.has_waited(now - limit_s):
                 connection.refuse(RequestTimeout(f"The headers took longer than {limit_s:g} s to arrive."))
 
 

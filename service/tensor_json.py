@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import simdjson
+from numpy.typing import NDArray
 
 SMALL = 64 * 1024
 """Bytes of a document whose parser, which grows with what it reads, is kept for the next."""
@@ -47,6 +48,18 @@ def parse(data: bytes, max_depth: int) -> dict[str, Any] | None:
         return _document(parser, data)
     except (_Unusual, ValueError, TypeError, RuntimeError, KeyError, AttributeError):
         _parsers.small = simdjson.Parser()  # the other may still hold what it read
+        return None
+
+
+def numbers(data: bytes, datatype: str) -> NDArray[np.generic] | None:
+    """A flat list of numbers as a 1-D array (float64 or int64); None where it is anything else."""
+    parser = _parsers.small if len(data) <= SMALL else simdjson.Parser()
+    kind = BUFFERS[datatype]
+    try:
+        found: Any = parser.parse(data)
+        return np.frombuffer(found.as_buffer(of_type=kind), DTYPES[kind])
+    except (ValueError, TypeError, RuntimeError, AttributeError):
+        _parsers.small = simdjson.Parser()
         return None
 
 

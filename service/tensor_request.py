@@ -56,10 +56,16 @@ class Tensors:
             data, deepest = bytes(written), self.settings.max_json_depth
             return tensor_json.parse(data, deepest) or bodies.parse_json(data, deepest)
 
+        plain = self.body.stated is None
+        if plain and (known := model.stencils.read(self.body.data)):
+            return known, None
         asked = protocol.read_request(self.body, model.takes, self.settings, parse)
         raw = family.raw(model.room)
         if raw is None or raw.name not in asked.arrays:
-            tensors.check(asked.arrays, model.manifest.graph.inputs, model.manifest.limits)
+            inputs = model.manifest.graph.inputs
+            tensors.check(asked.arrays, inputs, model.manifest.limits)
+            if plain and len(inputs) == 1:
+                model.stencils.learn(self.body.data, asked, inputs[0])
             return asked, None
         elements = _elements(asked.arrays, raw, self.settings)
         return asked, _each(elements, lambda raw, element: raw.read(element, self.settings), model)

@@ -42,7 +42,7 @@ def url(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("server")
     write_version(folder / "models")
-    limits = {"HEADER_TIMEOUT_S": "1", "BODY_TIMEOUT_S": "1", "MAX_CONNECTIONS": "20", "PORT": "0"}
+    limits = {"HEADER_TIMEOUT_S": "1", "BODY_TIMEOUT_S": "1", "MAX_CONNECTIONS": "20", "KEEP_ALIVE_S": "2", "PORT": "0"}
     named = {f"MODELYARD_{key}": value for key, value in {**limits, "MODELS_DIR": str(folder / "models")}.items()}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
@@ -109,6 +109,16 @@ def test_pipelined_requests_are_answered_in_order(url):
     one = b"GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n"
     two = b"GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     assert re.findall(rb"HTTP/1.1 (\d+)", ask(url, one + two)) == [b"200", b"404"]
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/models/digits/infer"])
+def test_a_connection_without_another_request_is_closed(url, path):
+    verb = b"GET" if path.startswith("/v2/health") else b"POST"
+    began = time.monotonic()
+    answer = ask(url, verb + b" " + path.encode() + b" HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"body took longer" not in answer
+    assert 1.5 <= time.monotonic() - began <= 8
 
 
 def test_the_service_answers_without_torch_loaded(models_dir):
