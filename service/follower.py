@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from service import metrics, model, policy, repository
 from service.agreement import POLL_S, Agreement
@@ -38,6 +39,8 @@ class Follower:
         self._agreeing: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._said: dict[str, str] = {}
         """The decision that other workers last heard of from this one, by model."""
+        self._told: dict[str, int | None] = {}
+        """The version that logs and metrics last had for the one that answers."""
         self._stamps: dict[str, tuple[int, int, int] | None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
@@ -107,6 +110,7 @@ class Follower:
         if not found and not entry.served:
             del self._registry.entries[name]
             self._stamps.pop(name, None)
+            self._told.pop(name, None)
 
     async def _read_policy(self, name: str, entry: Entry) -> None:
         folder = self._settings.models_dir / name
@@ -176,43 +180,56 @@ class Follower:
         """Which version answers from now on, or from when all workers can answer with it."""
         chosen, now = entry.policy.answering(frozenset(entry.served)), entry.answering
         if not (self._agreement.needed and chosen):
-            self._follow(name, entry, chosen, 0.0)
+            self._give_up(name, entry)
+            self._follow(name, entry, chosen)
             return
         decision = f"{chosen}-{self._stamps.get(name)}-{entry.served[chosen][0].stamp}".replace(" ", "")
         if chosen != now and now in entry.served:
             pending = self._agreeing.get(name)
             if pending and pending[0] == decision:
                 return
-            self._give_up(name)
+            self._give_up(name, entry)
+            if entry.answering == chosen:
+                return
             self._agreeing[name] = (decision, asyncio.create_task(self._agree(name, entry, chosen, decision)))
             return
-        self._give_up(name)
-        entry.switch = None
-        self._follow(name, entry, chosen, 0.0)
+        self._give_up(name, entry)
+        self._follow(name, entry, chosen)
         if self._said.get(name) != decision:  # others, which were there before this process, may wait for it
             self._said[name] = decision
+            self._agreement.bind(name, decision)
             self._agreement.ready(name, decision)
 
     async def _agree(self, name: str, entry: Entry, chosen: int, decision: str) -> None:
-        """Wait until all workers can answer with a version, then switch at the moment that all of them work out."""
+        """Wait until all workers can answer with a version, then answer with it as soon as all of them do."""
         self._said[name] = decision
         await asyncio.to_thread(self._agreement.ready, name, decision)
-        while (when := await asyncio.to_thread(self._agreement.when, name, decision)) is None:  # noqa: ASYNC110 - other processes
+        bound = False
+        while entry.answering != chosen:
+            workers = await asyncio.to_thread(self._agreement.workers, name, decision)
+            if workers and entry.answering != chosen:
+                entry.switch = (chosen, partial(self._agreement.settled, name, decision, workers))
+                if not bound:
+                    self._agreement.bind(name, decision)
+                    bound = True
             await asyncio.sleep(POLL_S)
-        self._follow(name, entry, chosen, when)
-        await asyncio.sleep(max(0.0, when - time.time()))
         self._agreeing.pop(name, None)
+        self._follow(name, entry, chosen)
 
-    def _give_up(self, name: str) -> None:
+    def _give_up(self, name: str, entry: Entry) -> None:
+        """Another version is wanted by now; where the switch to this one was settled, it is made all the same."""
         if pending := self._agreeing.pop(name, None):
             pending[1].cancel()
+            if entry.switch and self._agreement.free(name, pending[0]) and entry.switch[0] in entry.served:
+                entry.held = entry.switch[0]
+            entry.switch = None
 
-    def _follow(self, name: str, entry: Entry, chosen: int | None, when: float) -> None:
-        if chosen == entry.answering:
-            return
-        log.info("version answers", extra={"fields": {"model": name, "version": chosen, "before": entry.answering}})
-        metrics.VERSION.labels(name).set(chosen or 0)
-        entry.switch = (chosen, when)
+    def _follow(self, name: str, entry: Entry, chosen: int | None) -> None:
+        entry.held = chosen
+        if self._told.get(name) != chosen:
+            self._told[name] = chosen
+            log.info("version answers", extra={"fields": {"model": name, "version": chosen}})
+            metrics.VERSION.labels(name).set(chosen or 0)
 
     def _try(self, entry: Entry) -> None:
         """Begin, keep or end the trial that the policy wants."""
@@ -268,7 +285,7 @@ class Follower:
         """Drain every version."""
         await self._rehearse.close()
         for name in list(self._agreeing):
-            self._give_up(name)
+            self._give_up(name, self._registry.entries[name])
         self._registry.draining = True
         for name, entry in list(self._registry.entries.items()):
             if entry.trial:

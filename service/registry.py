@@ -6,8 +6,7 @@ no HTTP, no family by name, and nothing of the disk.
 
 import asyncio
 import logging
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
@@ -47,14 +46,14 @@ class Entry:
     loading: set[int] = field(default_factory=set)
     trial: Trial | None = None
     held: int | None = None
-    """The version that answers, unless the moment of `switch` has come."""
-    switch: tuple[int | None, float] | None = None
-    """The version that answers from that moment on, in seconds since 1970."""
+    """The version that answers, unless it is time for `switch`."""
+    switch: tuple[int, Callable[[], bool]] | None = None
+    """The version that answers from when on all workers follow it, and whether they do."""
 
     @property
     def answering(self) -> int | None:
         """The version that answers now where a request names none."""
-        if self.switch and time.time() >= self.switch[1]:
+        if self.switch and self.switch[1]():
             self.held, self.switch = self.switch[0], None
         return self.held
 

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from service.agreement import LAG_S, Agreement
+from service.agreement import OLD_S, Agreement
+
+HERE = os.getpid()
 
 
 @pytest.fixture
@@ -20,49 +22,93 @@ def other():
     process.stdin.close()
 
 
-def says(folder, pid: int, decision: str) -> None:
-    (folder / f"light@{decision}@{pid}").touch()
+@pytest.fixture
+def agreement(tmp_path):
+    return Agreement(tmp_path, 2)
+
+
+def says(folder, pid: int, decision: str, ending: str = "") -> None:
+    (folder / f"light@{decision}@{pid}{ending}").touch()
 
 
 def test_one_worker_has_nobody_to_agree_with(tmp_path):
     assert not Agreement(None, 1).needed
     assert not Agreement(tmp_path, 1).needed
+    assert Agreement(tmp_path, 2).needed
 
 
-def test_the_moment_comes_after_the_last_workers_word(tmp_path, other):
-    agreement = Agreement(tmp_path / "words", 2)
+def test_all_workers_are_known_once_each_could_follow(agreement, tmp_path, other):
     agreement.ready("light", "2-a")
-    assert agreement.when("light", "2-a") is None
-    before = time.time()
-    says(tmp_path / "words", other, "2-a")
-    assert agreement.when("light", "2-a") == pytest.approx(before + LAG_S, abs=0.05)
-
-
-def test_every_worker_works_out_the_same_moment(tmp_path, other):
-    one, another = Agreement(tmp_path, 2), Agreement(tmp_path, 2)
-    one.ready("light", "2-a")
+    assert agreement.workers("light", "2-a") is None
     says(tmp_path, other, "2-a")
-    assert one.when("light", "2-a") == another.when("light", "2-a")
+    assert sorted(agreement.workers("light", "2-a")) == sorted([HERE, other])
 
 
-def test_the_word_of_a_worker_that_died_does_not_count(tmp_path):
+def test_nothing_is_settled_before_the_last_worker_is_bound(agreement, tmp_path, other):
+    agreement.ready("light", "2-a")
+    says(tmp_path, other, "2-a")
+    assert not agreement.settled("light", "2-a", [HERE, other])
+    agreement.bind("light", "2-a")
+    assert not agreement.settled("light", "2-a", [HERE, other])
+    says(tmp_path, other, "2-a", "@bound")
+    assert agreement.settled("light", "2-a", [HERE, other])
+
+
+def test_what_one_worker_saw_settled_holds_although_another_dies(agreement, tmp_path, other):
+    agreement.bind("light", "2-a")
+    says(tmp_path, other, "2-a", "@bound")
+    assert agreement.settled("light", "2-a", [HERE, other])
+    (tmp_path / f"light@2-a@{other}@bound").unlink()
+    assert Agreement(tmp_path, 2).settled("light", "2-a", [HERE, other])
+
+
+def test_the_word_of_a_worker_that_died_does_not_count(agreement, tmp_path):
     process = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    agreement = Agreement(tmp_path, 2)
     agreement.ready("light", "2-a")
     says(tmp_path, int(process.stdout), "2-a")
-    assert agreement.when("light", "2-a") is None
+    assert agreement.workers("light", "2-a") is None
 
 
-def test_a_word_on_another_decision_or_model_does_not_count(tmp_path, other):
-    agreement = Agreement(tmp_path, 2)
+def test_a_word_on_another_decision_or_model_does_not_count(agreement, tmp_path, other):
     agreement.ready("light", "2-a")
+    agreement.bind("light", "2-a")
     says(tmp_path, other, "2-b")
+    says(tmp_path, other, "2-b", "@bound")
     (tmp_path / f"other@2-a@{other}").touch()
-    assert agreement.when("light", "2-a") is None
+    assert agreement.workers("light", "2-a") is None
+    assert not agreement.settled("light", "2-a", [HERE, other])
 
 
-def test_a_workers_old_words_are_taken_back(tmp_path):
-    agreement = Agreement(tmp_path, 2)
+def test_a_workers_old_words_are_taken_back(agreement, tmp_path):
     for decision in ("2-a", "3-b", "2-c"):
         agreement.ready("light", decision)
-    assert [one.name for one in tmp_path.iterdir()] == [f"light@2-c@{os.getpid()}"]
+        agreement.bind("light", decision)
+    assert sorted(one.name for one in tmp_path.iterdir()) == [f"light@2-c@{HERE}", f"light@2-c@{HERE}@bound"]
+
+
+def test_a_decision_that_was_settled_once_is_settled_anew(agreement, tmp_path):
+    for decision in ("2-a", "3-b"):
+        agreement.ready("light", decision)
+        agreement.bind("light", decision)
+        assert agreement.settled("light", decision, [HERE])
+    agreement.ready("light", "2-a")
+    assert not agreement.settled("light", "2-a", [HERE])
+
+
+def test_who_is_freed_is_told_whether_it_was_settled(agreement):
+    agreement.bind("light", "2-a")
+    assert not agreement.free("light", "2-a")
+    assert not agreement.settled("light", "2-a", [HERE])
+    agreement.bind("light", "2-a")
+    assert agreement.settled("light", "2-a", [HERE])
+    assert agreement.free("light", "2-a")
+
+
+def test_what_was_settled_long_ago_is_forgotten(agreement, tmp_path):
+    old = tmp_path / "light@1-a@settled"
+    old.touch()
+    agreement.ready("light", "2-a")
+    assert old.exists()
+    os.utime(old, (time.time() - 2 * OLD_S,) * 2)
+    agreement.ready("light", "3-a")
+    assert not old.exists()
