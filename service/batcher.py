@@ -104,15 +104,16 @@ class Batcher(Generic[Item, Answer]):
         """
         if self._closed or self.dead:
             raise Unavailable(self.dead or "This version is being replaced; ask again.")
-        sizes = [self._size(item) for item in items]
-        rows = sum(size.rows for size in sizes)
-        now = self._clock()
+        now, loop, rows = self._clock(), asyncio.get_running_loop(), 0
+        tickets: list[_Ticket[Item, Answer]] = []
+        for item in items:
+            size = self._size(item)
+            rows += size.rows
+            tickets.append(_Ticket(item, size, now, loop.create_future()))
         if self._queued_rows + rows > self._limits.max_queue:
             self._drop(now)
         if self._queued_rows + rows > self._limits.max_queue:
             raise Overloaded(f"{self._queued_rows} rows wait already; the queue takes {self._limits.max_queue}.")
-        loop = asyncio.get_running_loop()
-        tickets = [_Ticket(item, size, now, loop.create_future()) for item, size in zip(items, sizes, strict=True)]
         self._queue.extend(tickets)
         self._queued_rows += rows
         self._wake()

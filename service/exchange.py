@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
@@ -39,6 +39,8 @@ class Requested:
     path: bytes
     query: bytes
     headers: Headers
+    size: int
+    """Bytes of its body."""
     keep_alive: bool
 
 
@@ -124,7 +126,7 @@ class Exchange:
         """On to where the handler waits for something, or has its answer."""
         self._awaited = None
         try:
-            awaited = cast(Coroutine[Any, None, Said], self._course).send(None)
+            awaited = self._course.send(None)  # type: ignore[union-attr]  # it is there from `_begin` on
         except StopIteration as done:
             self._write(done.value)
         except asyncio.CancelledError:

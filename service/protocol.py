@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 
 from service import wire
 from service.errors import InvalidTensor, TooLarge, shown
 from service.golden import Array, Arrays
 from service.manifest import GraphSpec, Manifest, TensorSpec
 from service.settings import Settings
-from service.tensors import DATATYPES, DTYPES
+from service.tensors import DTYPES
 
 PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = ("binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics")
@@ -297,42 +296,3 @@ def _id(document: dict[str, Any]) -> str | None:
     if identity is not None and (not isinstance(identity, str) or len(identity) > 100):
         raise InvalidTensor(f"Field 'id' is {shown(identity)}; expected a string of at most 100 characters.")
     return identity
-
-
-def render_response(manifest: Manifest, outputs: Arrays, asked: Inference) -> tuple[bytes, int | None]:
-    """An inference response, data flat in row-major order, and the length of its JSON where bytes follow it."""
-    answer: dict[str, Any] = {"model_name": manifest.name, "model_version": str(manifest.version)}
-    if asked.identity is not None:
-        answer["id"] = asked.identity
-    tensors, parts = [], list[bytes | memoryview]()
-    for wanted in asked.outputs:
-        array = outputs[wanted.name]
-        if wanted.classes:
-            array = _classes(array, wanted.classes, manifest.labels)
-        tensor: dict[str, Any] = {"name": wanted.name, "shape": array.shape, "datatype": DATATYPES[array.dtype]}
-        if wanted.binary:
-            parts.append(wire.pack(array))
-            tensor["parameters"] = {"binary_data_size": len(parts[-1])}
-        else:
-            tensor["data"] = _written(array)
-        tensors.append(tensor)
-    written = orjson.dumps({**answer, "outputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return (b"".join((written, *parts)), len(written)) if parts else (written, None)
-
-
-def _written(array: Array) -> object:
-    flat = np.ascontiguousarray(array).reshape(-1)
-    return [one.decode() for one in flat.tolist()] if array.dtype == object else flat
-
-
-def _classes(array: Array, most: int, labels: tuple[str, ...]) -> Array:
-    """(rows, …) -> BYTES (rows, classes): each row's largest values as `value:index:label`, the largest first."""
-    rows = array.reshape(len(array), -1)
-    order = np.argsort(-rows.astype(np.float64), axis=1, kind="stable")[:, :most]
-    named = labels if len(labels) == rows.shape[1] else ()
-    found = np.empty(order.shape, np.object_)
-    for row, line in enumerate(order):
-        for place, index in enumerate(line.tolist()):
-            label = f":{named[index]}" if named else ""
-            found[row, place] = f"{rows[row, index]:f}:{index}{label}".encode()
-    return found

@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import BadRequest, HeadersTooLarge, Overloaded, RequestTimeout, ServiceError, UriTooLong
 from service.exchange import Exchange, Line, Requested
+from service.heads import Heads
 from service.http import Paths, headers
 from service.settings import Settings
 
@@ -48,7 +49,7 @@ class Config(uvicorn.Config):
             timeout_graceful_shutdown=round(settings.drain_s),
         )
         self.settings = settings
-        self.paths = Paths(())
+        self.paths, self.heads = Paths(()), Heads()
 
     def load(self) -> None:
         """Build the app."""
@@ -69,6 +70,9 @@ class Protocol(HttpToolsProtocol):
         """When a request's first byte is awaited or its headers are incomplete: since when. None while one is answered."""
         self.idle_since: float | None = None
         """Since when the connection waits for another request."""
+        self._between = True
+        """Whether the last request came whole, and nothing of another."""
+        self._requested: Requested | None = None
 
     def connection_made(self, transport: Any) -> None:  # a transport of uvloop or of asyncio
         super().connection_made(transport)
@@ -88,6 +92,7 @@ class Protocol(HttpToolsProtocol):
         self.url, self.headers, self.expect_100_continue = b"", [], False  # the scope is made where the app is asked
         self._header_bytes = self._unfinished_bytes = 0
         self.waiting_since, self.idle_since = time.monotonic(), None
+        self._between = False
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -106,8 +111,9 @@ class Protocol(HttpToolsProtocol):
         self.waiting_since = None
         if self.transport.is_closing():
             return
-        if requested := self._lean():
-            self.cycle = Exchange(requested, self._line)  # type: ignore[assignment]  # it has what is asked of one
+        self._requested = self._lean()
+        if self._requested:
+            self.cycle = Exchange(self._requested, self._line)  # type: ignore[assignment]  # it has what is asked of one
             return
         url, sent, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -127,7 +133,7 @@ class Protocol(HttpToolsProtocol):
         size = sent.get(b"content-length", b"")
         if len(size) > 18 or not size.isdigit() or int(size) > self.settings.max_body_bytes or b"content-encoding" in sent:
             return None
-        return Requested(*found, path, query, sent, self.parser.should_keep_alive())
+        return Requested(*found, path, query, sent, int(size), self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, Exchange):
@@ -136,6 +142,7 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._between = True
         if isinstance(self.cycle, Exchange):
             self.cycle.start()
         else:
@@ -144,12 +151,28 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        between = self._between and (not self.cycle or self.cycle.response_complete)
+        if between and (known := self.config.heads.read(data)):
+            self._whole(*known)
+            return
+        self._requested = None
         super().data_received(data)
+        if between and self._requested:
+            self.config.heads.learn(data, self._requested)
         # httptools hands a header over when it is whole: one that never ends is bounded here
         if self.waiting_since is not None and not self.transport.is_closing():
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > self.settings.max_header_bytes + self.settings.max_uri_bytes:
                 self.refuse(HeadersTooLarge(f"The headers are larger than {self.settings.max_header_bytes} bytes."))
+
+    def _whole(self, requested: Requested, body: bytes) -> None:
+        """A request whose head is known, with all of its body: nothing of it is parsed again."""
+        self.waiting_since = self.idle_since = None
+        self._unfinished_bytes = 0
+        exchange = Exchange(requested, self._line)
+        self.cycle = exchange  # type: ignore[assignment]  # it has what is asked of one
+        exchange.feed(body)
+        exchange.start()
 
     def on_response_complete(self) -> None:
         if self.pipeline:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from service import __version__, bodies, compression, family, http, media, openapi, protocol, tensors
+from service import __version__, bodies, compression, family, http, media, openapi, protocol, rendering, tensors
 from service.answering import Answered, answering
 from service.edge import Said
 from service.errors import BadRequest, NotImplementedHere, ServiceError, Unavailable, UnsupportedMedia, shown
@@ -249,7 +249,7 @@ async def _rendered(done: Answered, asked: Tensors, accepted: str) -> Said:
     if asked.asked is None:
         raise TypeError("answered without having been read")
     outputs = tensors.join(done.rows)
-    render = partial(protocol.render_response, done.model.manifest, outputs, asked.asked)
+    render = partial(rendering.response, done.model.manifest, outputs, asked.asked)
     long = sum(array.size for array in outputs.values()) > LONG_BODY // 8
     content, written = await asyncio.to_thread(render) if long else render()
     headers = http.server_timing(done.decode_s, done.timing)

@@ -107,6 +107,40 @@ def test_requests_on_one_connection_are_answered_in_order(url):
     assert found[3][2] == b'{"live":true}'
 
 
+def test_a_request_that_came_before_is_answered_as_it_was_the_first_time(url):
+    again = [post(), post(b"{"), post(), post(b""), post()]
+    with closing(wire(url)) as connection:
+        found = []
+        for data in again:  # one by one: each comes whole
+            connection.sendall(data)
+            found += answers(connection, 1)
+        connection.sendall(post() + post()[:-100])
+        found += answers(connection, 1)
+        connection.sendall(post()[-100:] + post())
+        found += answers(connection, 2)
+    assert [status for status, _, _ in found] == [200, 400, 200, 400, 200, 200, 200, 200]
+    assert len({body for status, _, body in found if status == 200}) == 1
+    assert len({re.search(rb"x-request-id: (\S+)", head)[1] for _, head, _ in found}) == len(found)
+
+
+def test_a_request_that_came_before_closes_its_connection_if_it_did_then(url):
+    for _ in range(3):
+        with closing(wire(url)) as connection:
+            connection.sendall(post(BODY, "Connection: close"))
+            assert answers(connection, 1)[0][0] == 200
+            assert connection.recv(1) == b""
+
+
+def test_a_connection_that_waits_after_a_known_request_is_let_be(url):
+    with closing(wire(url)) as connection:
+        for _ in range(2):
+            connection.sendall(post())
+            assert answers(connection, 1)[0][0] == 200
+        time.sleep(1.6)  # longer than a body may take
+        connection.sendall(post())
+        assert answers(connection, 1)[0][0] == 200
+
+
 def test_a_body_may_come_in_pieces(url):
     with closing(wire(url)) as connection:
         data = post()
@@ -204,7 +238,7 @@ class Handled:
         state = ServerState()
         line = Line(self.transport, flow, Settings(**limits), state, SimpleNamespace(draining=False), self._complete)
         lean = http.Lean("/v1/slow", self._handler)
-        self.exchange = Exchange(Requested(lean, {}, b"/v1/slow", b"", {}, keep_alive=True), line)
+        self.exchange = Exchange(Requested(lean, {}, b"/v1/slow", b"", {}, 0, keep_alive=True), line)
         self.line = line
 
     def _complete(self) -> None:

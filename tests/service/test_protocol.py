@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
-from service import protocol, wire
+from service import protocol, rendering, wire
 from service.errors import InvalidTensor, ServiceError, TooLarge
 from service.manifest import GraphSpec, Manifest, TensorSpec
 from service.protocol import Inference, Sent, Taken, Wanted
@@ -244,11 +244,11 @@ def test_every_datatype_goes_and_comes_as_json_and_as_bytes_unchanged(tmp_path, 
     ):
         assert asked.arrays["x"].dtype == array.dtype
         np.testing.assert_array_equal(asked.arrays["x"], array)
-    content, _ = protocol.render_response(manifest, {"y": array}, Inference({}, (Wanted("y"),)))
+    content, _ = rendering.response(manifest, {"y": array}, Inference({}, (Wanted("y"),)))
     (said,) = json.loads(content)["outputs"]
     assert said["datatype"] == datatype
     np.testing.assert_array_equal(np.array(said["data"], array.dtype).reshape(2, 2), array)
-    content, length = protocol.render_response(manifest, {"y": array}, Inference({}, (Wanted("y", binary=True),)))
+    content, length = rendering.response(manifest, {"y": array}, Inference({}, (Wanted("y", binary=True),)))
     np.testing.assert_array_equal(wire.unpack(memoryview(content)[length:], datatype, (2, 2), "y"), array)
 
 
@@ -259,19 +259,6 @@ def test_parameters_that_are_no_object_are_never_our_failure(parameters):
             read(document)
         except ServiceError as error:
             assert error.status < 500
-
-
-def test_a_response_has_flat_data_and_the_models_name(tmp_path):
-    manifest = Manifest.read(write_version(tmp_path))
-    outputs = {"probabilities": np.array([[0.25, 0.75]], np.float32)}
-    content, length = protocol.render_response(manifest, outputs, Inference({}, (Wanted("probabilities"),), "7"))
-    assert length is None
-    assert orjson.loads(content) == {
-        "model_name": "light",
-        "model_version": "1",
-        "id": "7",
-        "outputs": [{"name": "probabilities", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.75]}],
-    }
 
 
 def test_metadata_has_minus_one_where_an_axis_is_free(tmp_path):
@@ -292,28 +279,3 @@ def test_the_raw_input_stands_beside_the_tensors_and_makes_each_optional(tmp_pat
     ]
     assert config["max_batch_size"] == SETTINGS.max_rows
     assert not any(one["optional"] for one in protocol.model_config(manifest, SETTINGS, None)["input"])
-
-
-def test_outputs_as_bytes_follow_the_json_in_its_order(tmp_path):
-    manifest = Manifest.read(write_version(tmp_path))
-    outputs = {"a": np.array([[1, 2]], np.float32), "b": np.array([[True]]), "c": np.array([[7]], np.int64)}
-    asked = Inference({}, (Wanted("b", binary=True), Wanted("c"), Wanted("a", binary=True)))
-    content, length = protocol.render_response(manifest, outputs, asked)
-    said = orjson.loads(content[:length])["outputs"]
-    assert [(one["name"], one.get("data")) for one in said] == [("b", None), ("c", [7]), ("a", None)]
-    assert [one["parameters"]["binary_data_size"] for one in (said[0], said[2])] == [1, 8]
-    assert content[length:] == b"\x01" + np.array([1, 2], "<f4").tobytes()
-
-
-@pytest.mark.parametrize("labels", [(), ("dark", "light")])
-def test_a_classification_is_the_largest_values_with_their_places_and_labels(tmp_path, labels):
-    manifest = Manifest.read(write_version(tmp_path, labels=labels or ("dark",)))
-    outputs = {"probabilities": np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)}
-    wanted = [["0.750000:1:light"], ["0.500000:0:dark"]] if labels else [["0.750000:1"], ["0.500000:0"]]
-    content, _ = protocol.render_response(manifest, outputs, Inference({}, (Wanted("probabilities", classes=1),)))
-    (said,) = orjson.loads(content)["outputs"]
-    assert (said["datatype"], said["shape"], said["data"]) == ("BYTES", [2, 1], [one for (one,) in wanted])
-    asked = Inference({}, (Wanted("probabilities", binary=True, classes=1),))
-    content, length = protocol.render_response(manifest, outputs, asked)
-    found = wire.unpack(memoryview(content)[length:], "BYTES", (2, 1), "x")
-    assert [[one.decode() for one in row] for row in found.tolist()] == wanted
