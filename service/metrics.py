@@ -48,8 +48,8 @@ SECONDS = Observations("modelyard_request_seconds", "From the first byte read to
 REJECTS = Counter("modelyard_rejects", "Requests refused, by the error's code", ["code"])
 IN_FLIGHT = Gauge("modelyard_in_flight", "Requests being answered", multiprocess_mode="livesum")
 QUEUE_SECONDS = Observations("modelyard_queue_seconds", "Wait of one item for its batch", ["model"], buckets=_SECONDS)
-COMPUTE_SECONDS = Histogram("modelyard_compute_seconds", "Run of one batch", ["model"], buckets=_SECONDS)
-BATCH_ROWS = Histogram("modelyard_batch_rows", "Rows of one batch", ["model"], buckets=_ROWS)
+COMPUTE_SECONDS = Observations("modelyard_compute_seconds", "Run of one batch", ["model"], buckets=_SECONDS)
+BATCH_ROWS = Observations("modelyard_batch_rows", "Rows of one batch", ["model"], buckets=_ROWS)
 VERSION = Gauge("modelyard_model_version", "Version that answers; 0: none", ["model"], multiprocess_mode="min")
 LOADS = Counter("modelyard_loads", "Versions loaded or refused", ["model", "outcome"])
 TRIALS_ENDED = Counter("modelyard_trials_ended", "Shadows and canaries that broke their budget", ["model", "kind"])
@@ -63,7 +63,7 @@ _kept: dict[Observations, list[float]] = {}
 
 
 def kept(observations: Observations) -> list[float]:
-    """Values to be observed at the next `write`: append to it, on the event loop's thread."""
+    """Values to be observed at the next `write`: append to it, from any thread."""
     return _kept.setdefault(observations, [])
 
 
@@ -101,10 +101,10 @@ requests = Requests()
 def write() -> None:
     """Hand what was kept to prometheus_client."""
     requests.write()
-    for observations, values in _kept.items():
-        if values:
-            observations.observe_all(values)
-            values.clear()
+    for observations, values in list(_kept.items()):
+        if taken := values[:]:
+            del values[: len(taken)]  # what another thread appended meanwhile stays for the next time
+            observations.observe_all(taken)
 
 
 def expose() -> bytes:

@@ -75,7 +75,8 @@ class Model:
         self.stencils = Stencils()
         self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in _free(spec)}
         self._waits = metrics.kept(metrics.QUEUE_SECONDS.labels(self.name))
-        self._seconds, self._rows = metrics.COMPUTE_SECONDS.labels(self.name), metrics.BATCH_ROWS.labels(self.name)
+        self._seconds = metrics.kept(metrics.COMPUTE_SECONDS.labels(self.name))
+        self._rows = metrics.kept(metrics.BATCH_ROWS.labels(self.name))
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
         self._max_batch, self._limits = 1, BatchLimits()
@@ -198,8 +199,8 @@ class Model:
             log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
             raise
         seconds = time.perf_counter() - begun
-        self._seconds.observe(seconds)
-        self._rows.observe(sum(counts))
+        self._seconds.append(seconds)
+        self._rows.append(sum(counts))
         self.statistics.ran(sum(counts), seconds)
         tensors.finite(outputs)
         self.drift.observe(inputs, outputs)
