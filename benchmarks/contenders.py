@@ -40,13 +40,13 @@ def _infer(path: str) -> Callable[[Work], Asked | None]:
     return lambda work: over_protocol(work, path)
 
 
-def _named(work: Work) -> Asked | None:
+def over_named(work: Work) -> Asked | None:
     """Servers of the whole protocol, bytes and all, under the model's name."""
     return over_protocol(work, f"/v2/models/{work.model}/infer", bytes_too=True)
 
 
 def _ours(work: Work) -> Asked | None:
-    return _named(work) or over_form(work, f"/v1/classify?model={work.model}")
+    return over_named(work) or over_form(work, f"/v1/classify?model={work.model}")
 
 
 def _sync(work: Work) -> Asked | None:
@@ -215,9 +215,9 @@ def contenders(triton: Path | None = None) -> list[Contender]:
     ]
     for wait_ms in (0, 2):
         setting = f"batches, {wait_ms} ms"
-        found.append(Contender("Triton, Python backend", setting, _triton(wait_ms), _named))
+        found.append(Contender("Triton, Python backend", setting, _triton(wait_ms), over_named))
         if triton:
-            found.append(Contender("Triton, onnxruntime backend", setting, _triton_onnx(triton, wait_ms), _named))
+            found.append(Contender("Triton, onnxruntime backend", setting, _triton_onnx(triton, wait_ms), over_named))
         found.append(
             Contender("MLServer", setting, _mlserver(wait_ms), lambda work: _infer(f"/v2/models/{work.model}/infer")(work))
         )

@@ -79,11 +79,11 @@ def _served(contender: Contender, graph: Graph, asks: dict[Work, Asked], seconds
             last = (Path(folder) / "log").read_text()[-900:]
             sys.stderr.write(f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}\n{last}\n")
         finally:
-            _stop(server)
+            stop(server)
     return found
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
+def stop(server: "subprocess.Popen[bytes]") -> None:
     """It and all that it started."""
     for sig, wait_s in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
         try:

@@ -1,14 +1,15 @@
 """What a batch costs on this machine, measured when a version is loaded, and what a thread hop costs beside it.
 
-Decides where a batch runs. Knows no model: it times whatever `run(rows, length)` it is given.
+Decides where a batch runs, and what is worth padding in it. Knows no model: it times whatever `run(rows, length)` it is given.
 """
 
 import asyncio
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from statistics import median
 
 REPEATS = 3
@@ -28,6 +29,23 @@ class Cost:
         """Seconds of the cheapest measured batch that is at least as large; infinite beyond the largest one measured."""
         return min((seconds for (r, n), seconds in self.points.items() if r >= rows and n >= length), default=float("inf"))
 
+    def estimate(self, rows: int, length: int = 1) -> float:
+        """Seconds, linearly between the measured points and on beyond them: what a little more of either would cost."""
+        lengths, sizes = self._sizes
+        place = _place(lengths, length)
+        nearest = range(max(place - 1, 0), place + 1)
+        return _line([lengths[one] for one in nearest], [_line(*sizes[one], rows) for one in nearest], length)
+
+    @cached_property
+    def _sizes(self) -> tuple[list[int], list[tuple[list[int], list[float]]]]:
+        """The measured lengths, and of each the measured rows and their seconds; ascending."""
+        found: dict[int, tuple[list[int], list[float]]] = {}
+        for (rows, length), seconds in sorted(self.points.items()):
+            of = found.setdefault(length, ([], []))
+            of[0].append(rows)
+            of[1].append(seconds)
+        return sorted(found), [found[length] for length in sorted(found)]
+
     def public(self) -> list[dict[str, float]]:
         """The curve, for `GET /v1/models/{name}`."""
         return [
@@ -43,9 +61,10 @@ def measure(
     max_padded: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
 ) -> Cost:
-    """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the median of a few runs, one to warm up.
+    """Time `run(rows, length)` for 1, 2, 4 … `max_batch` rows and each length: the best of a few runs, one to warm up.
 
-    Batches of more than `max_padded` rows times length are never made, and so not timed; one row of any length is.
+    The runs go in turns, all points in each, so that a machine that is busy for a moment spoils no point. Batches of more than
+    `max_padded` rows times length are never made, and so not timed; one row of any length is.
     """
     sizes = [2**power for power in range(max_batch.bit_length()) if 2**power < max_batch] + [max_batch]
     points: dict[tuple[int, int], float] = {}
@@ -53,20 +72,36 @@ def measure(
         for rows in sizes:
             if rows > 1 and rows * length > max_padded:
                 break
-            points[rows, length] = _time(partial(run, rows, length), clock)
+            run(rows, length)
+            points[rows, length] = _time(run, rows, length, clock)
             if points[rows, length] > LONG_S:
                 break
+    for turn in range(1, REPEATS):
+        for (rows, length), seconds in points.items():
+            if seconds * turn < ENOUGH_S:
+                points[rows, length] = min(seconds, _time(run, rows, length, clock))
     return Cost(points)
 
 
-def _time(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    run()
-    seconds: list[float] = []
-    while len(seconds) < REPEATS and sum(seconds) < ENOUGH_S:
-        begun = clock()
-        run()
-        seconds.append(clock() - begun)
-    return median(seconds)
+def _time(run: Callable[[int, int], object], rows: int, length: int, clock: Callable[[], float]) -> float:
+    begun = clock()
+    run(rows, length)
+    return clock() - begun
+
+
+def _place(points: list[int], at: int) -> int:
+    """Which of ascending `points` is the later of the two nearest around `at`."""
+    return min(max(bisect_left(points, at), 1), len(points) - 1)
+
+
+def _line(points: list[int], values: list[float], at: int) -> float:
+    """The value at `at` on the line through the two nearest points; never below the first."""
+    place = _place(points, at)
+    if place < 1:
+        return values[0]
+    x, further = points[place - 1 : place + 1]
+    y, value = values[place - 1 : place + 1]
+    return max(y + (value - y) * (at - x) / (further - x), values[0])
 
 
 async def hop_s(executor: Executor, repeats: int = 20) -> float:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
 import orjson
@@ -34,6 +34,9 @@ from service.stencils import Stencils
 
 SHORT_S = 0.002
 """What the event loop may be away for: a batch that costs more runs in a thread, or health checks and other models wait."""
+
+AROUND_S = 0.0002
+"""What a batch costs beside its graph, about: a hop into a thread and back, and what is counted of it."""
 
 log = logging.getLogger("modelyard.model")
 Result = TypeVar("Result")
@@ -126,8 +129,13 @@ class Model:
         """A new batcher for `predict`."""
         if self._executor is None:
             raise TypeError("the version was not started")
-        self._batchers[predict] = Batcher(partial(self._run, predict), self._size, limits, self._executor, runs_here=runs_here)
+        run, cost = partial(self._run, predict), lru_cache(2**13)(self._whole_cost)  # asked some hundred times a batch
+        self._batchers[predict] = Batcher(run, self._size, limits, self._executor, runs_here=runs_here, cost=cost)
         return self._batchers[predict]
+
+    def _whole_cost(self, rows: int, length: int) -> float:
+        """Seconds of a batch with all that is around it."""
+        return self.cost.estimate(rows, length) + AROUND_S
 
     def _batcher(self, predict: Predict) -> Batcher[Arrays, Arrays]:
         """That of `predict`; one for what `Verb.further` named is made when it is first asked, and never blocks the loop."""

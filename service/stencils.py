@@ -21,7 +21,7 @@ GAP = 8
 """Bytes in which the list begins behind its field's name."""
 LONGEST = 1024
 """Bytes on either side that are worth remembering."""
-MOST = 32
+MOST = 1024
 """Texts that are remembered of one version."""
 
 

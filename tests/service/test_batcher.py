@@ -44,7 +44,7 @@ class Clock:
 class Bench:
     """A batcher, what it ran, and the hands that run it."""
 
-    def __init__(self, *, here: bool = False, run=None, size=lambda _: Size(), **limits) -> None:
+    def __init__(self, *, here: bool = False, run=None, size=lambda _: Size(), cost=lambda _r, _l: 0.0, **limits) -> None:
         self.batches: list[list[int]] = []
         self.executor, self.clock = ByHand(), Clock()
 
@@ -53,7 +53,13 @@ class Bench:
             return [2 * item for item in items]
 
         self.batcher = Batcher(
-            run or double, size, BatchLimits(**limits), self.executor, runs_here=lambda _r, _l: here, clock=self.clock
+            run or double,
+            size,
+            BatchLimits(**limits),
+            self.executor,
+            runs_here=lambda _r, _l: here,
+            cost=cost,
+            clock=self.clock,
         )
 
     def submit(self, *items: int) -> list[asyncio.Future]:
@@ -247,8 +253,8 @@ async def test_a_batch_that_may_block_the_loop_runs_there_and_leaves_a_turn_betw
 # Sequences: an item is its own length
 
 
-def lengths(**limits) -> Bench:
-    return Bench(size=lambda length: Size(length=length), **limits)
+def lengths(**more) -> Bench:
+    return Bench(size=lambda length: Size(length=length), **more)
 
 
 async def test_a_batch_is_of_similar_lengths():
@@ -280,6 +286,21 @@ async def test_an_item_over_the_padded_budget_runs_alone():
     await bench.finish()
     await bench.finish()
     assert bench.batches == [[500], [1]]
+
+
+async def test_no_item_is_padded_that_costs_less_in_a_batch_of_its_own():
+    bench = lengths(cost=lambda rows, length: (10 + 2 * rows) * length)  # a long row beside a short one saves 10 steps of it
+    bench.submit(100, 10, 90, 12, 400, 95)
+    for _ in range(3):
+        await bench.finish()
+    assert [sorted(batch) for batch in bench.batches] == [[90, 95, 100], [10, 12], [400]]
+
+
+async def test_where_rows_cost_little_all_lengths_go_together():
+    bench = lengths(cost=lambda rows, length: (1000 + rows) * length**0.01)
+    bench.submit(100, 10, 400)
+    await bench.finish()
+    assert sorted(bench.batches[0]) == [10, 100, 400]
 
 
 async def test_only_so_many_of_the_oldest_are_looked_at():

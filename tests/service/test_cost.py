@@ -22,6 +22,29 @@ def test_what_is_larger_than_anything_measured_is_never_cheap():
     assert CURVE(1, 11) == float("inf")
 
 
+@pytest.mark.parametrize(
+    ("rows", "length", "seconds"),
+    [
+        (1, 10, 1.0),
+        (4, 10, 2.5),
+        (3, 10, 2.0),
+        (8, 10, 4.5),
+        (1, 20, 2.0),
+        (1, 15, 1.5),
+        (2, 15, 2.25),
+        (1, 40, 4.0),
+        (1, 1, 1.0),
+    ],
+)
+def test_between_measured_points_and_beyond_them_a_line_is_drawn(rows, length, seconds):
+    curve = Cost({(1, 10): 1.0, (2, 10): 1.5, (4, 10): 2.5, (1, 20): 2.0, (2, 20): 3.0})
+    assert curve.estimate(rows, length) == pytest.approx(seconds)
+
+
+def test_one_measured_point_is_all_that_is_known():
+    assert Cost({(1, 1): 0.5}).estimate(9, 9) == 0.5
+
+
 def test_powers_of_two_and_the_largest_batch_are_measured():
     asked = []
     curve = cost.measure(lambda rows, length: asked.append((rows, length)), 6, lengths=(1, 9))
