@@ -3,7 +3,7 @@
     python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
 
 The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
-clients, and stops it; later rounds leave out the settings that were never a server's best. A column of the table has each
+clients for a second, and stops it; later rounds take `--seconds` and leave out the settings that were never a server's best. A column of the table has each
 server at its better setting; what a server cannot do stays blank. It says where other processes were at work before, and what
 onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks.
 """
@@ -72,8 +72,8 @@ def _served(contender: Contender, graph: Graph, asks: dict[Work, Asked], seconds
         try:
             ready(url, next(iter(asks.values())), contender.seconds_to_start)
             for work, asked in asks.items():
+                measured(url, asked, max(work.clients), 1)
                 for clients in work.clients:
-                    measured(url, asked, clients, 1)
                     found[f"{work.name}/{clients}"] = measured(url, asked, clients, seconds)
         except TimeoutError as error:
             last = (Path(folder) / "log").read_text()[-900:]
@@ -173,7 +173,7 @@ def rounds(candidates: list[Contender], chosen: list[Work], number: int, seconds
         running = [one for one in candidates if f"{one.name} | {one.setting}" in again]
         for index, contender in enumerate(running):
             foreign = busy(0.3)
-            found = one_round(contender, files, chosen, seconds)
+            found = one_round(contender, files, chosen, seconds if turn else 1)
             cells = results.setdefault(f"{contender.name} | {contender.setting}", {})
             for column, cell in found.items():
                 cells.setdefault(column, []).append({**cell, "foreign": foreign})

@@ -62,10 +62,9 @@ class Tensors:
         asked = protocol.read_request(self.body, model.takes, self.settings, parse)
         raw = family.raw(model.room)
         if raw is None or raw.name not in asked.arrays:
-            inputs = model.manifest.graph.inputs
-            tensors.check(asked.arrays, inputs, model.manifest.limits)
-            if plain and len(inputs) == 1:
-                model.stencils.learn(self.body.data, asked, inputs[0])
+            tensors.check(asked.arrays, model.manifest.graph.inputs, model.manifest.limits)
+            if plain:
+                model.stencils.learn(self.body.data, asked, model.takes.specs)
             return asked, None
         elements = _elements(asked.arrays, raw, self.settings)
         return asked, _each(elements, lambda raw, element: raw.read(element, self.settings), model)

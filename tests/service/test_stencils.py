@@ -41,7 +41,7 @@ def generally(data: bytes, datatype="UINT8") -> protocol.Inference:
 
 def learned(data: bytes, datatype="UINT8") -> Stencils:
     known = Stencils()
-    known.learn(data, generally(data, datatype), spec(datatype))
+    known.learn(data, generally(data, datatype), {"x": spec(datatype)})
     return known
 
 
@@ -129,10 +129,33 @@ def test_numbers_hidden_behind_an_escape_are_not_taken_for_the_list():
     assert learned(sly).read(sly.replace(b"[1]", b"[5]")) is None
 
 
+def test_of_several_inputs_each_gets_its_own_numbers():
+    specs = {name: TensorSpec(name=name, datatype=kind, shape=("batch", 2)) for name, kind in (("a", "UINT8"), ("b", "FP32"))}
+    graph = GraphSpec(
+        file="model.onnx", inputs=list(specs.values()), outputs=[TensorSpec(name="y", datatype="FP32", shape=("batch", 2))]
+    )
+
+    def written(first, second) -> bytes:
+        tensors = [
+            {"name": name, "datatype": specs[name].datatype, "shape": [1, 2], "data": data}
+            for name, data in (("b", second), ("a", first))
+        ]
+        return json.dumps({"inputs": tensors}).encode()
+
+    def parse(data):
+        return tensor_json.parse(bytes(data), 64)
+
+    known, first = Stencils(), written([1, 2], [0.5, 1])
+    known.learn(first, protocol.read_request(Sent(first), Taken.of(graph, None), Settings(), parse), specs)
+    read = known.read(written([3, 4], [2.5, 5]))
+    assert {name: array.tolist() for name, array in read.arrays.items()} == {"b": [[2.5, 5]], "a": [[3, 4]]}
+    assert known.read(written([3, 4], [2.5])) is None
+
+
 def test_no_more_than_some_are_remembered(monkeypatch):
     monkeypatch.setattr(stencils, "MOST", 2)
     known = Stencils()
     bodies = [body([0, 0, 0, 0], parameters={"a": number}) for number in range(3)]
     for data in bodies:
-        known.learn(data, generally(data), spec())
+        known.learn(data, generally(data), {"x": spec()})
     assert [known.read(data) is None for data in bodies] == [True, False, False]
