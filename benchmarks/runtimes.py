@@ -2,8 +2,8 @@
 
     python benchmarks/runtimes.py [--rounds 7]
 
-Milliseconds a row, alone and in 32, as a share of what onnxruntime takes for the graph as it is, and how far the answers are from
-the recorded ones (`golden.npz`), which have a tolerance. OpenVINO is told to compute in float32: by default it takes bfloat16
+Milliseconds a row, alone and in 32, as a share of what onnxruntime takes for the graph as it is, and how far the answers are
+from the recorded ones (`golden.npz`), which have a tolerance. OpenVINO is told to compute in float32: by default it takes bfloat16
 where the processor has it, which is other numbers. The driver starts itself in an environment that has OpenVINO.
 """
 
@@ -125,9 +125,8 @@ def main() -> None:
         named = [f"{name}={folder}" for name, folder in folders.items()]
         command = [python, __file__, "--rounds", str(asked.rounds), "--graphs", *named]
         sys.exit(subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode)
-    print(
-        "| graph | way | a row alone, share | a row of 32, share | apart from the recorded |\n| --- | --- | ---: | ---: | ---: |"
-    )
+    print("| graph | way | a row alone, share | a row of 32, share | apart from what was recorded |")
+    print("| --- | --- | ---: | ---: | ---: |")
     for one in asked.graphs:
         name, _, folder = one.partition("=")
         compare(name, Path(folder), asked.rounds)

@@ -3,9 +3,10 @@
     python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
 
 The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
-clients for a second, and stops it; later rounds take `--seconds` and leave out the settings that were never a server's best. A column of the table has each
-server at its better setting; what a server cannot do stays blank. It says where other processes were at work before, and what
-onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks.
+clients for a second, and stops it; later rounds take `--seconds` and leave out the settings that were never a server's best. A
+column of the table has each server at its better setting; what a server cannot do stays blank. It says where other processes
+were at work before, and what onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to
+docs/benchmarks.
 """
 
 import argparse

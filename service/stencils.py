@@ -3,10 +3,10 @@
     {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [ 0, 0, 17, … ]}], "outputs": […]}
     └─────────────────────────────── text ─────────────────────────────────────────────┘└ numbers ┘└─────── text ───────┘
 
-A program sends the same text around other numbers again and again. A request that passed every check is remembered by that text;
-the next with just these bytes means the same, and only its numbers are read and checked. Nothing else is taken for known: every
-input has one flat `data`, there is no other in the text, and no escapes that could hide one. Knows the protocol's requests; knows
-no model.
+A program sends the same text around other numbers again and again. A request that passed every check is remembered by that
+text; the next with just these bytes means the same, and only its numbers are read and checked. Nothing else is taken for known:
+every input has one flat `data`, there is no other in the text, and no escapes that could hide one. Knows the protocol's requests;
+knows no model.
 """
 
 import math
