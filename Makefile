@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help install serve test test-slow screenshots check format train benchmark image-test clean
+.PHONY: help install serve test test-slow screenshots check format train benchmark benchmark-more image-test clean
 
 help:
 	@echo "make serve       serve the versions in models/ on http://127.0.0.1:$(PORT)  (PORT=…)"
@@ -67,6 +67,12 @@ train: $(VENV)/.all
 	$(BIN)/python -m training train classifier
 
 benchmark: $(VENV)/.all
+	$(BIN)/python benchmarks/side_by_side.py
+
+benchmark-more: $(VENV)/.all
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/serving.py
 	$(BIN)/python benchmarks/epochs.py
 	$(BIN)/python benchmarks/epochs.py texts

@@ -91,7 +91,8 @@ def _peer(venv: tuple[str, ...], command: Callable[[int], list[str]], wait_ms: i
 
 def _mlserver(wait_ms: int) -> Start:
     def start(graph: Graph, port: int, folder: Path) -> tuple[list[str], dict[str, str]]:
-        settings = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2, "parallel_workers": 2, "debug": False}
+        ports = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2}
+        settings = {**ports, "metrics_dir": str(folder / "metrics"), "parallel_workers": 2, "debug": False}
         batches = {"max_batch_size": BATCH if wait_ms else 0, "max_batch_time": wait_ms / 1e3}
         model = {"name": graph.model, "implementation": "mlserver_model.Infer", **batches}
         (folder / "settings.json").write_text(json.dumps(settings))

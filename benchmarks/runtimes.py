@@ -3,8 +3,8 @@
     python benchmarks/runtimes.py [--rounds 7]
 
 Milliseconds a row, alone and in 32, as a share of what onnxruntime takes for the graph as it is, and how far the answers are
-from the recorded ones (`golden.npz`), which have a tolerance. OpenVINO is told to compute in float32: by default it takes bfloat16
-where the processor has it, which is other numbers. The driver starts itself in an environment that has OpenVINO.
+from the recorded ones (`golden.npz`), which have a tolerance. OpenVINO is told to compute in float32: by default it takes
+bfloat16 where the processor has it, which is other numbers. The driver starts itself in an environment that has OpenVINO.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
 
 The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
-clients for a second, and stops it; later rounds take `--seconds` and leave out the settings that were never a server's best. A
-column of the table has each server at its better setting; what a server cannot do stays blank. It says where other processes
+clients for a second, and stops it; later rounds take `--seconds` and only the columns in which a setting was its server's best.
+A column of the table has each server at its better setting; what a server cannot do stays blank. It says where other processes
 were at work before, and what onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to
 docs/benchmarks.
 """
@@ -54,28 +54,34 @@ def ready(url: str, asked: Asked, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def one_round(contender: Contender, files: dict[str, Graph], chosen: list[Work], seconds: int) -> Cells:
-    """Each work with each number of clients; the server is started anew for each graph."""
+def one_round(contender: Contender, files: dict[str, Graph], columns: list[str], seconds: int) -> Cells:
+    """Each work with each number of clients, by column; the server is started anew for each graph."""
     found: Cells = {}
-    for model in dict.fromkeys(work.model for work in chosen):
-        asks = {work: asked for work in chosen if work.model == model and (asked := contender.asks(work))}
+    for model in dict.fromkeys(COLUMNS[column][0].model for column in columns):
+        asks = {
+            column: asked
+            for column in columns
+            if COLUMNS[column][0].model == model and (asked := contender.asks(COLUMNS[column][0]))
+        }
         if asks:
             found |= _served(contender, files[model], asks, seconds)
     return found
 
 
-def _served(contender: Contender, graph: Graph, asks: dict[Work, Asked], seconds: int) -> Cells:
-    port, found = free_port(), {}
+def _served(contender: Contender, graph: Graph, asks: dict[str, Asked], seconds: int) -> Cells:
+    port, found, warm = free_port(), Cells(), set[Asked]()
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, (Path(folder) / "log").open("w") as log:
         command, environment = contender.start(graph, port, Path(folder))
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
             ready(url, next(iter(asks.values())), contender.seconds_to_start)
-            for work, asked in asks.items():
-                measured(url, asked, max(work.clients), 1)
-                for clients in work.clients:
-                    found[f"{work.name}/{clients}"] = measured(url, asked, clients, seconds)
+            for column, asked in asks.items():
+                work, clients = COLUMNS[column]
+                if asked not in warm:
+                    measured(url, asked, max(work.clients), 1)
+                    warm.add(asked)
+                found[column] = measured(url, asked, clients, seconds)
         except TimeoutError as error:
             last = (Path(folder) / "log").read_text()[-900:]
             sys.stderr.write(f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}\n{last}\n")
@@ -106,15 +112,14 @@ def best(results: Results) -> dict[str, dict[str, float]]:
     return found
 
 
-def worth_again(results: Results) -> set[str]:
-    """The settings that were their server's best somewhere."""
-    rates = best(results)
-    return {
-        setting
-        for setting, cells in results.items()
-        for column, rounds in cells.items()
-        if statistics.median(one["rate"] for one in rounds) == rates[setting.split(" | ")[0]].get(column)
-    }
+def worth_again(results: Results, setting: str) -> list[str]:
+    """The columns in which a setting was its server's best."""
+    rates = best(results)[setting.split(" | ")[0]]
+    return [
+        column
+        for column, rounds in results[setting].items()
+        if statistics.median(one["rate"] for one in rounds) == rates[column] > 0
+    ]
 
 
 def table(results: Results, in_process: dict[str, float]) -> str:
@@ -169,19 +174,20 @@ def rounds(candidates: list[Contender], chosen: list[Work], number: int, seconds
     """In turns; a line for each turn."""
     results: Results = {}
     files = dict(graphs())
+    every = [column for column, (work, _) in COLUMNS.items() if work in chosen]
     for turn in range(number):
-        again = worth_again(results) if turn else {f"{one.name} | {one.setting}" for one in candidates}
-        running = [one for one in candidates if f"{one.name} | {one.setting}" in again]
-        for index, contender in enumerate(running):
+        for index, contender in enumerate(candidates):
+            setting = f"{contender.name} | {contender.setting}"
+            columns = worth_again(results, setting) if turn and setting in results else every
             foreign = busy(0.3)
-            found = one_round(contender, files, chosen, seconds if turn else 1)
-            cells = results.setdefault(f"{contender.name} | {contender.setting}", {})
+            found = one_round(contender, files, columns, seconds if turn else 1)
+            cells = results.setdefault(setting, {})
             for column, cell in found.items():
                 cells.setdefault(column, []).append({**cell, "foreign": foreign})
             rates = "  ".join(f"{column} {cell['rate']:,.0f}{'!' * bool(cell['failed'])}" for column, cell in found.items())
             loaded = f"  (others took {foreign:.0%} before)" if foreign > 0.05 else ""
             print(
-                f"round {turn + 1}, {index + 1}/{len(running)}: {contender.name}, {contender.setting}: {rates}{loaded}",
+                f"round {turn + 1}, {index + 1}/{len(candidates)}: {contender.name}, {contender.setting}: {rates}{loaded}",
                 flush=True,
             )
     return results

@@ -9,7 +9,7 @@ next batch, so an idle server adds no wait and a busy one batches by itself:
     take while rows <= max_batch and rows * longest <= max_padded and it saves a tenth of what they would cost apart
     run; arrivals keep queueing meanwhile
 
-Late binding as in Clipper (Crankshaw et al., NSDI 2017) without its delay. A batch that `runs_here` knows for short runs on the
+Late binding as in Clipper (Crankshaw et al., NSDI 2017) without its delay. A batch that is known to be short runs on the
 event loop when the current turn ends, so that everything whose bytes came in one turn is one batch; anything longer runs in the
 executor, so that the loop never stalls. Everything here happens on the event loop's thread, except `run`.
 """
@@ -53,6 +53,21 @@ class BatchLimits:
     """Batches that may run at the same time."""
 
 
+@dataclass(frozen=True)
+class Costs:
+    """What batches of (rows, length) cost; by default nothing is known of them."""
+
+    runs_here: Callable[[int, int], bool] = lambda _rows, _length: False
+    """Whether it may block the event loop."""
+    seconds: Callable[[int, int], float] = lambda _rows, _length: 0.0
+    """So that no item is padded that would cost less in a batch of its own."""
+    most_rows: Callable[[int], float] = lambda _length: float("inf")
+    """Of a length: beyond these a batch is no cheaper by the row, and everybody in it waits longer."""
+
+
+NOTHING_KNOWN = Costs()
+
+
 @dataclass(slots=True)
 class Answered(Generic[Answer]):
     """An answer, how long its item waited, how long its batch ran, and how many rows that batch had."""
@@ -72,23 +87,20 @@ class _Ticket(Generic[Item, Answer]):
 
 
 class Batcher(Generic[Item, Answer]):
-    """Runs `run(items) -> answers` on batches. `runs_here(rows, length)` says which batches may block the event loop, and
-    `cost(rows, length)` the seconds of one, so that no item is padded that would cost less in a batch of its own.
-    """
+    """Runs `run(items) -> answers` on batches."""
 
-    def __init__(  # noqa: PLR0913 - what it works with, a name for each
+    def __init__(
         self,
         run: Callable[[list[Item]], list[Answer]],
         size: Callable[[Item], Size],
         limits: BatchLimits,
         executor: Executor,
         *,
-        runs_here: Callable[[int, int], bool] = lambda _rows, _length: False,
-        cost: Callable[[int, int], float] = lambda _rows, _length: 0.0,
+        costs: Costs = NOTHING_KNOWN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run, self._size, self._limits, self._executor = run, size, limits, executor
-        self._runs_here, self._cost, self._clock = runs_here, cost, clock
+        self._costs, self._clock = costs, clock
         self._free = limits.slots
         self._running = 0
         self._queue: deque[_Ticket[Item, Answer]] = deque()
@@ -188,13 +200,14 @@ class Batcher(Generic[Item, Answer]):
         return window
 
     def _fits(self, rows: int, longest: int) -> bool:
-        return rows <= self._limits.max_batch and rows * longest <= self._limits.max_padded
+        limits = self._limits
+        return rows <= min(limits.max_batch, self._costs.most_rows(longest)) and rows * longest <= limits.max_padded
 
     def _joins(self, rows: int, longest: int, size: Size) -> bool:
         """Whether a batch of `rows` takes one more item: within limits, and cheaper than a batch of its own for it."""
         after, padded = rows + size.rows, max(longest, size.length)
-        apart = self._cost(rows, longest) + self._cost(size.rows, size.length)
-        return self._fits(after, padded) and self._cost(after, padded) <= WORTH * apart
+        apart = self._costs.seconds(rows, longest) + self._costs.seconds(size.rows, size.length)
+        return self._fits(after, padded) and self._costs.seconds(after, padded) <= WORTH * apart
 
     def _in_order(self, window: list[_Ticket[Item, Answer]]) -> list[_Ticket[Item, Answer]]:
         batch, rows = window[:1], window[0].size.rows
@@ -226,7 +239,7 @@ class Batcher(Generic[Item, Answer]):
         rows = sum(ticket.size.rows for ticket in batch)
         longest = max(ticket.size.length for ticket in batch)
         started = self._clock()
-        if self._runs_here(rows, longest):
+        if self._costs.runs_here(rows, longest):
             self._finish(batch, started, partial(self._timed, items))
             return
         try:

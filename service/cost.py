@@ -15,6 +15,7 @@ from statistics import median
 REPEATS = 3
 ENOUGH_S = 0.004
 """A point of the curve is measured again only until it took this long: precision matters where a batch is short."""
+DEARER = 1.1
 LONG_S = 0.02
 """What takes longer leaves the event loop in any case: larger batches of that length are not timed."""
 
@@ -35,6 +36,17 @@ class Cost:
         place = _place(lengths, length)
         nearest = range(max(place - 1, 0), place + 1)
         return _line([lengths[one] for one in nearest], [_line(*sizes[one], rows) for one in nearest], length)
+
+    def most_rows(self, length: int, around_s: float) -> int:
+        """The largest measured batch of that length whose rows cost no more than a tenth above those of the best one.
+
+        `around_s` is what any batch costs beside its run. Beyond it more rows only make everybody wait: recurrent graphs are
+        fastest at 8 to 32 rows here, convolutions about the same from 1 to 64.
+        """
+        lengths, sizes = self._sizes
+        rows, seconds = sizes[min(bisect_left(lengths, length), len(lengths) - 1)]
+        each = [(around_s + took) / count for count, took in zip(rows, seconds, strict=True)]
+        return max(count for count, one in zip(rows, each, strict=True) if one <= DEARER * min(each))
 
     @cached_property
     def _sizes(self) -> tuple[list[int], list[tuple[list[int], list[float]]]]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from service import cost, family, metrics, protocol, samples, tensors
-from service.batcher import Answered, Batcher, BatchLimits, Size
+from service.batcher import Answered, Batcher, BatchLimits, Costs, Size
 from service.bodies import Body
 from service.cuda import Card
 from service.drift import Drift
@@ -129,13 +129,16 @@ class Model:
         """A new batcher for `predict`."""
         if self._executor is None:
             raise TypeError("the version was not started")
-        run, cost = partial(self._run, predict), lru_cache(2**13)(self._whole_cost)  # asked some hundred times a batch
-        self._batchers[predict] = Batcher(run, self._size, limits, self._executor, runs_here=runs_here, cost=cost)
+        costs = Costs(runs_here, lru_cache(2**13)(self._seconds_of), lru_cache(2**10)(self._most_rows))
+        self._batchers[predict] = Batcher(partial(self._run, predict), self._size, limits, self._executor, costs=costs)
         return self._batchers[predict]
 
-    def _whole_cost(self, rows: int, length: int) -> float:
-        """Seconds of a batch with all that is around it."""
+    def _seconds_of(self, rows: int, length: int) -> float:
+        """Of a batch, with all that is around it."""
         return self.cost.estimate(rows, length) + AROUND_S
+
+    def _most_rows(self, length: int) -> int:
+        return self.cost.most_rows(length, AROUND_S)
 
     def _batcher(self, predict: Predict) -> Batcher[Arrays, Arrays]:
         """That of `predict`; one for what `Verb.further` named is made when it is first asked, and never blocks the loop."""

@@ -5,8 +5,8 @@
 
 A program sends the same text around other numbers again and again. A request that passed every check is remembered by that
 text; the next with just these bytes means the same, and only its numbers are read and checked. Nothing else is taken for known:
-every input has one flat `data`, there is no other in the text, and no escapes that could hide one. Knows the protocol's requests;
-knows no model.
+every input has one flat `data`, there is no other in the text, and no escapes that could hide one. Knows the protocol's
+requests; knows no model.
 """
 
 import math

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future
 
 import pytest
 
-from service.batcher import Batcher, BatchLimits, Size
+from service.batcher import Batcher, BatchLimits, Costs, Size
 from service.errors import ModelFailed, Overloaded, Unavailable
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,9 @@ class Clock:
 class Bench:
     """A batcher, what it ran, and the hands that run it."""
 
-    def __init__(self, *, here: bool = False, run=None, size=lambda _: Size(), cost=lambda _r, _l: 0.0, **limits) -> None:
+    def __init__(
+        self, *, here: bool = False, run=None, size=lambda _: Size(), cost=lambda _r, _l: 0.0, most=64, **limits
+    ) -> None:
         self.batches: list[list[int]] = []
         self.executor, self.clock = ByHand(), Clock()
 
@@ -57,8 +59,7 @@ class Bench:
             size,
             BatchLimits(**limits),
             self.executor,
-            runs_here=lambda _r, _l: here,
-            cost=cost,
+            costs=Costs(lambda _r, _l: here, cost, lambda _length: most),
             clock=self.clock,
         )
 
@@ -294,6 +295,14 @@ async def test_no_item_is_padded_that_costs_less_in_a_batch_of_its_own():
     for _ in range(3):
         await bench.finish()
     assert [sorted(batch) for batch in bench.batches] == [[90, 95, 100], [10, 12], [400]]
+
+
+async def test_no_more_rows_go_together_than_gain_by_it():
+    bench = lengths(most=2)
+    bench.submit(10, 10, 10, 10, 10)
+    for _ in range(3):
+        await bench.finish()
+    assert bench.batches == [[10, 10], [10, 10], [10]]
 
 
 async def test_where_rows_cost_little_all_lengths_go_together():

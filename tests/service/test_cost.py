@@ -45,6 +45,13 @@ def test_one_measured_point_is_all_that_is_known():
     assert Cost({(1, 1): 0.5}).estimate(9, 9) == 0.5
 
 
+def test_larger_batches_that_are_dearer_by_the_row_are_not_worth_it():
+    curve = Cost({(1, 10): 1.0, (8, 10): 4.0, (16, 10): 8.4, (32, 10): 20.0, (1, 50): 5.0, (8, 50): 50.0})
+    assert curve.most_rows(10, 0.0) == curve.most_rows(3, 0.0) == 16
+    assert curve.most_rows(50, 0.0) == curve.most_rows(99, 0.0) == 1
+    assert curve.most_rows(50, 20.0) == 8, "what is around a batch counts too"
+
+
 def test_powers_of_two_and_the_largest_batch_are_measured():
     asked = []
     curve = cost.measure(lambda rows, length: asked.append((rows, length)), 6, lengths=(1, 9))

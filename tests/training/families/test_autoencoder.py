@@ -13,6 +13,7 @@ from rich.console import Console
 from sklearn.decomposition import PCA
 
 from service.manifest import Manifest
+from service.samples import SEVEN_PNG
 from service.settings import Settings
 from tests.conftest import serving
 from training import export, loop, pipeline, reconstructions
@@ -195,6 +196,14 @@ def test_the_public_models_are_named_after_what_they_do():
     assert (names["stacked"], names["denoising"], names["variational"]) == ("codes", "denoiser", "generator")
 
 
+@pytest.mark.anyio
+async def test_a_kind_is_trained_published_and_served(place, pictures):
+    assert main(["train", "autoencoder", "--kind", "denoising", "--data", str(pictures), "--name", "denoiser", *QUICK]) == 0
+    async with serving(Settings(models_dir=place.models, reload_s=0.05, drain_delay_s=0)) as client:
+        assert (await client.post("/v1/denoise", content=SEVEN_PNG, headers={"content-type": "image/png"})).status_code == 200
+
+
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_three_kinds_are_trained_published_and_served_each_for_its_verbs(place, pictures):
     for kind, name in (("stacked", "codes"), ("denoising", "denoiser"), ("variational", "generator")):

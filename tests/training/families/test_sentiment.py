@@ -254,6 +254,7 @@ def test_adversarial_steps_are_taken_by_the_loop_in_the_cells_own_arithmetic(dat
 # The whole line
 
 
+@pytest.mark.slow
 def test_a_few_hundred_texts_of_ones_own_are_learnt_at_the_defaults(own, place):
     assert main(["train", "sentiment", "--data", str(own), "--name", "own"]) == 0
     manifest = place.manifest(name="own")
