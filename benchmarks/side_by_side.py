@@ -3,7 +3,8 @@
     python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
 
 The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
-clients for a second, and stops it; later rounds take `--seconds` and only the columns in which a setting was its server's best.
+clients for a second, and stops it; later rounds take `--seconds` and only the columns in which a setting was its server's best
+and came to a fifth of the fastest.
 A column of the table has each server at its better setting; what a server cannot do stays blank. It says where other processes
 were at work before, and what onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to
 docs/benchmarks.
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -35,6 +37,31 @@ WORKS = works()
 COLUMNS = {f"{work.name}/{clients}": (work, clients) for work in WORKS for clients in work.clients}
 Cells = dict[str, dict[str, float]]
 Results = dict[str, dict[str, list[dict[str, float]]]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Requests a second: the median of rounds, and half of what lies between the lowest and the highest as a share of it."""
+
+    rate: float
+    spread: float
+
+    @classmethod
+    def of(cls, rounds: list[dict[str, float]]) -> "Figure":
+        """Nothing where a request failed."""
+        if any(one["failed"] for one in rounds):
+            return cls(0.0, 0.0)
+        rates = [one["rate"] for one in rounds]
+        middle = statistics.median(rates)
+        return cls(middle, (max(rates) - min(rates)) / 2 / middle)
+
+    def __str__(self) -> str:
+        return f"{self.rate:,.0f} ± {self.spread:.0%}" if self.rate else ""
+
+
+NOTHING = Figure(0.0, 0.0)
+FAR_BEHIND = 0.2
+"""Of the fastest: what is slower is not asked again, whatever a second round would say of it."""
 
 
 def ready(url: str, asked: Asked, seconds: float) -> None:
@@ -101,48 +128,48 @@ def stop(server: "subprocess.Popen[bytes]") -> None:
     time.sleep(0.5)
 
 
-def best(results: Results) -> dict[str, dict[str, float]]:
-    """Of each server the median rate at its better setting, by column; none where a request failed."""
-    found: dict[str, dict[str, float]] = {}
+def best(results: Results) -> dict[str, dict[str, Figure]]:
+    """By server and column: requests a second at its better setting there."""
+    found: dict[str, dict[str, Figure]] = {}
     for setting, cells in results.items():
-        name = setting.split(" | ")[0]
+        of_server = found.setdefault(setting.split(" | ")[0], {})
         for column, rounds in cells.items():
-            rate = 0.0 if any(one["failed"] for one in rounds) else statistics.median(one["rate"] for one in rounds)
-            found.setdefault(name, {})[column] = max(found.get(name, {}).get(column, 0.0), rate)
+            figure = Figure.of(rounds)
+            of_server[column] = max(of_server.get(column, figure), figure, key=lambda one: one.rate)
     return found
 
 
 def worth_again(results: Results, setting: str) -> list[str]:
-    """The columns in which a setting was its server's best."""
-    rates = best(results)[setting.split(" | ")[0]]
+    """The columns in which a setting was its server's best, and that server, or one written by hand, not far behind."""
+    rates, name = best(results), setting.split(" | ")[0]
+    fastest = {column: max(cells[column].rate for cells in rates.values() if column in cells) for column in rates[name]}
+    behind = 0 if "by hand" in name else FAR_BEHIND
     return [
         column
         for column, rounds in results[setting].items()
-        if statistics.median(one["rate"] for one in rounds) == rates[column] > 0
+        if 0 < Figure.of(rounds).rate == rates[name][column].rate >= behind * fastest[column]
     ]
 
 
 def table(results: Results, in_process: dict[str, float]) -> str:
-    """Markdown: servers down, columns across."""
+    """Markdown: works down, servers across."""
     rates = best(results)
     columns = [column for column in COLUMNS if any(column in cells for cells in rates.values())]
-    heads = [f"{work.said}, {clients}" for work, clients in (COLUMNS[column] for column in columns)]
-    lines = ["| requests a second, clients | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(columns)]
-    for name, cells in rates.items():
-        lines.append(_line(name, [f"{cells[one]:,.0f}" if cells.get(one) else "" for one in columns]))
-    others = [cells for name, cells in rates.items() if name != "Modelyard"]
-    peers = {column: max((cells.get(column, 0.0) for cells in others), default=0.0) for column in columns}
-    ours = rates.get("Modelyard", {})
-    limits = {column: in_process.get(column.split("/")[0], 0.0) for column in columns}
-    lines.append(_line("onnxruntime alone, in process", [f"{limits[one]:,.0f}" if limits[one] else "" for one in columns]))
-    for name, beside in (("the best other", peers), ("onnxruntime alone", limits)):
-        ratios = [f"{ours.get(one, 0) / beside[one]:.2f}" if beside[one] else "" for one in columns]
-        lines.append(_line(f"Modelyard beside {name}", ratios))
+    ours, others = rates.get("Modelyard", {}), [cells for name, cells in rates.items() if name != "Modelyard"]
+    heads = ["requests a second", "clients", *rates, "onnxruntime alone, in process", "Modelyard beside it", "beside the best server"]
+    lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
+    for column in columns:
+        work, clients = COLUMNS[column]
+        limit, mine = in_process.get(work.name, 0.0), ours.get(column, NOTHING).rate
+        peer = max((cells[column].rate for cells in others if column in cells), default=0.0)
+        servers = [str(cells.get(column, NOTHING)) for cells in rates.values()]
+        shares = [f"{mine / beside:.2f}" if beside and mine else "" for beside in (limit, peer)]
+        lines.append(_line([work.said, str(clients), *servers, f"{limit:,.0f}" if limit else "", *shares]))
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, cells: list[str]) -> str:
-    return f"| {name} | " + " | ".join(cells) + " |"
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def plot(results: Results, to: Path) -> None:
@@ -154,20 +181,22 @@ def plot(results: Results, to: Path) -> None:
 
     rates = best(results)
     columns = [one for one in ("one/64", "many/16", "text/64", "mixed/64") if any(one in cells for cells in rates.values())]
-    figure, panels = plt.subplots(1, len(columns), figsize=(4.4 * len(columns), 3.4), squeeze=False)
+    names = sorted(rates, key=lambda name: rates[name].get(columns[0], NOTHING).rate)
+    figure, panels = plt.subplots(1, len(columns), figsize=(11, 0.9 + 0.24 * len(names)), sharey=True, squeeze=False)
     for panel, column in zip(panels[0], columns, strict=True):
-        cells = sorted((found[column], name) for name, found in rates.items() if found.get(column))
-        colours = ["#0b57d0" if name == "Modelyard" else "#9aa5b1" for _, name in cells]
-        bars = panel.barh([name for _, name in cells], [rate for rate, _ in cells], color=colours)
-        panel.bar_label(bars, [f"{rate:,.0f}" for rate, _ in cells], padding=3, fontsize=8)
+        found = [rates[name].get(column, NOTHING).rate for name in names]
+        colours = ["#0b57d0" if name == "Modelyard" else "#9aa5b1" for name in names]
+        bars = panel.barh(names, found, color=colours)
+        panel.bar_label(bars, [f"{rate:,.0f}" if rate else "" for rate in found], padding=3, fontsize=9)
         work, clients = COLUMNS[column]
-        panel.set_title(f"{work.said}, {clients} clients", fontsize=10)
-        panel.set_xlim(0, 1.25 * cells[-1][0])
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(labelsize=8)
-        panel.set_xlabel("requests a second", fontsize=8)
+        panel.set_title(f"{work.said},\n{clients} clients", fontsize=10)
+        panel.set_xlim(0, 1.3 * max(found))
+        panel.set_xticks([])
+        panel.spines[["top", "right", "bottom"]].set_visible(False)
+        panel.tick_params(labelsize=9, length=0)
+    figure.supxlabel("requests a second, each server at its better setting", fontsize=9)
     figure.tight_layout()
-    figure.savefig(to, dpi=110)
+    figure.savefig(to, dpi=150)
 
 
 def rounds(candidates: list[Contender], chosen: list[Work], number: int, seconds: int) -> Results:

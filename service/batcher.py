@@ -164,6 +164,7 @@ class Batcher(Generic[Item, Answer]):
     def _drop(self, now: float) -> None:
         """Forget items whose client is gone; refuse those that waited too long."""
         kept: deque[_Ticket[Item, Answer]] = deque()
+        rows = 0
         for ticket in self._queue:
             if ticket.future.done():
                 continue
@@ -173,14 +174,15 @@ class Batcher(Generic[Item, Answer]):
                 )
             else:
                 kept.append(ticket)
-        self._queue = kept
-        self._queued_rows = sum(ticket.size.rows for ticket in kept)
+                rows += ticket.size.rows
+        self._queue, self._queued_rows = kept, rows
 
     def _take(self) -> list[_Ticket[Item, Answer]]:
         """The next batch, oldest item included, taken off the queue."""
         self._drop(self._clock())
-        if not self._queue:
-            return []
+        if len(self._queue) < 2:  # nothing to choose from
+            alone, self._queue, self._queued_rows = list(self._queue), deque(), 0
+            return alone
         window = self._window()
         mixed = len({ticket.size.length for ticket in window}) > 1
         batch = self._similar(window) if mixed else self._in_order(window)
@@ -235,12 +237,14 @@ class Batcher(Generic[Item, Answer]):
                 return by_length[low : high + 1]
 
     def _start(self, batch: list[_Ticket[Item, Answer]]) -> None:
-        items = [ticket.item for ticket in batch]
-        rows = sum(ticket.size.rows for ticket in batch)
-        longest = max(ticket.size.length for ticket in batch)
+        items, rows, longest = [], 0, 0
+        for ticket in batch:
+            items.append(ticket.item)
+            rows += ticket.size.rows
+            longest = max(longest, ticket.size.length)
         started = self._clock()
         if self._costs.runs_here(rows, longest):
-            self._finish(batch, started, partial(self._timed, items))
+            self._finish(batch, rows, started, partial(self._timed, items))
             return
         try:
             future = asyncio.get_running_loop().run_in_executor(self._executor, self._timed, items)
@@ -249,7 +253,7 @@ class Batcher(Generic[Item, Answer]):
             return
         self._free -= 1
         self._running += 1
-        future.add_done_callback(partial(self._done, batch, started))
+        future.add_done_callback(partial(self._done, batch, rows, started))
 
     def _timed(self, items: list[Item]) -> tuple[list[Answer], float]:
         begun = self._clock()
@@ -259,6 +263,7 @@ class Batcher(Generic[Item, Answer]):
     def _done(
         self,
         batch: list[_Ticket[Item, Answer]],
+        rows: int,
         started: float,
         future: "asyncio.Future[tuple[list[Answer], float]]",
     ) -> None:
@@ -267,18 +272,18 @@ class Batcher(Generic[Item, Answer]):
         if future.cancelled() or isinstance(future.exception(), BrokenExecutor):
             self._die(batch, "its executor stopped")
         else:
-            self._finish(batch, started, future.result)
+            self._finish(batch, rows, started, future.result)
         self._wake()
         self._tell_idle()
 
     def _finish(
         self,
         batch: list[_Ticket[Item, Answer]],
+        rows: int,
         started: float,
         outcome: Callable[[], tuple[list[Answer], float]],
     ) -> None:
         """Give each member its answer, or all members the batch's error."""
-        rows = sum(ticket.size.rows for ticket in batch)
         try:
             answers, compute_s = outcome()
             pairs = list(zip(batch, answers, strict=True))

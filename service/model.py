@@ -129,7 +129,7 @@ class Model:
         """A new batcher for `predict`."""
         if self._executor is None:
             raise TypeError("the version was not started")
-        costs = Costs(runs_here, lru_cache(2**13)(self._seconds_of), lru_cache(2**10)(self._most_rows))
+        costs = Costs(lru_cache(2**10)(runs_here), lru_cache(2**13)(self._seconds_of), lru_cache(2**10)(self._most_rows))
         self._batchers[predict] = Batcher(partial(self._run, predict), self._size, limits, self._executor, costs=costs)
         return self._batchers[predict]
 
@@ -210,9 +210,10 @@ class Model:
             log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
             raise
         seconds = time.perf_counter() - begun
+        rows = sum(counts)
         self._seconds.append(seconds)
-        self._rows.append(sum(counts))
-        self.statistics.ran(sum(counts), seconds)
+        self._rows.append(rows)
+        self.statistics.ran(rows, seconds)
         tensors.finite(outputs)
         self.drift.observe(inputs, outputs)
         return tensors.split(outputs, counts)
