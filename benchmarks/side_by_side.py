@@ -156,7 +156,8 @@ def table(results: Results, in_process: dict[str, float]) -> str:
     rates = best(results)
     columns = [column for column in COLUMNS if any(column in cells for cells in rates.values())]
     ours, others = rates.get("Modelyard", {}), [cells for name, cells in rates.items() if name != "Modelyard"]
-    heads = ["requests a second", "clients", *rates, "onnxruntime alone, in process", "Modelyard beside it", "beside the best server"]
+    last = ["onnxruntime alone, in process", "Modelyard beside it", "beside the best server"]
+    heads = ["requests a second", "clients", *rates, *last]
     lines = [_line(heads), _line(["---", *["---:"] * (len(heads) - 1)])]
     for column in columns:
         work, clients = COLUMNS[column]
