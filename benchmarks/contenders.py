@@ -34,6 +34,8 @@ class Contender:
     start: Start
     asks: Callable[[Work], Asked | None]
     seconds_to_start: float = 60
+    restless: bool = False
+    """Takes a share of the machine while nobody asks."""
 
 
 def _infer(path: str) -> Callable[[Work], Asked | None]:
@@ -232,7 +234,7 @@ def contenders(triton: Path | None = None) -> list[Contender]:
         for name, (venv, script, asks) in scripts.items():
             command = ["python", str(PEERS / script)]
             start = _peer(venv, lambda port, command=command: [*command, "--port", str(port)], wait_ms, **RAY)
-            found.append(Contender(name, setting, start, asks))
+            found.append(Contender(name, setting, start, asks, restless=name == "Ray Serve"))
         bento = _peer(
             ("bentoml", "bentoml==1.4.40", "uvloop"),
             lambda port: ["bentoml", "serve", "bentoml_server:Infer", "--port", str(port), "--working-dir", str(PEERS)],

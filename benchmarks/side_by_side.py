@@ -1,13 +1,12 @@
 """Servers beside each other: the same ONNX files, the same machine, in turns; requests a second and latencies by `wrk`.
 
-    python benchmarks/side_by_side.py [--rounds 2] [--seconds 2] [--only NAME …] [--works one many …] [--triton FOLDER]
+    python benchmarks/side_by_side.py [--turns 3] [--only NAME …] [--works one many …] [--triton FOLDER]
 
-The first round starts each server at each of its settings, warms it up, asks for each kind of work with each number of
-clients for a second, and stops it; later rounds take `--seconds` and only the columns in which a setting was its server's best
-and came to a fifth of the fastest.
-A column of the table has each server at its better setting; what a server cannot do stays blank. It says where other processes
-were at work before, and what onnxruntime alone does in process. Writes `results.json`, `table.md` and `plot.png` to
-docs/benchmarks.
+For each graph all servers are started, at each of their settings, and asked for a second, one after the other, for each kind
+of work with each number of clients; then again, without the settings that are not near their server's best and the servers that
+are far behind. Those that are never idle have their turns alone. A column of the table has each server at its better setting;
+what a server cannot do stays blank. It says where other processes were at work before, and what onnxruntime alone does in
+process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks.
 """
 
 import argparse
@@ -15,12 +14,15 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -28,20 +30,19 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import alone
 from benchmarks.contenders import Contender, contenders
-from benchmarks.serving import ROOT, free_port
+from benchmarks.serving import ROOT
 from benchmarks.works import Asked, Graph, Work, graphs, works
 from benchmarks.wrk import busy, measured
 
 OUT = ROOT / "docs/benchmarks"
 WORKS = works()
 COLUMNS = {f"{work.name}/{clients}": (work, clients) for work in WORKS for clients in work.clients}
-Cells = dict[str, dict[str, float]]
 Results = dict[str, dict[str, list[dict[str, float]]]]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Requests a second: the median of rounds, and half of what lies between the lowest and the highest as a share of it."""
+    """Requests a second: the median of turns, and half of what lies between the lowest and the highest as a share of it."""
 
     rate: float
     spread: float
@@ -53,7 +54,7 @@ class Figure:
             return cls(0.0, 0.0)
         rates = [one["rate"] for one in rounds]
         middle = statistics.median(rates)
-        return cls(middle, (max(rates) - min(rates)) / 2 / middle)
+        return cls(middle, (max(rates) - min(rates)) / 2 / middle if middle else 0.0)
 
     def __str__(self) -> str:
         return f"{self.rate:,.0f} ± {self.spread:.0%}" if self.rate else ""
@@ -61,7 +62,9 @@ class Figure:
 
 NOTHING = Figure(0.0, 0.0)
 FAR_BEHIND = 0.2
-"""Of the fastest: what is slower is not asked again, whatever a second round would say of it."""
+"""Of the fastest: what is slower is not asked again, whatever a second turn would say of it."""
+NEAR = 0.8
+"""Of a server's best setting."""
 
 
 def ready(url: str, asked: Asked, seconds: float) -> None:
@@ -81,40 +84,55 @@ def ready(url: str, asked: Asked, seconds: float) -> None:
         time.sleep(0.1)
 
 
-def one_round(contender: Contender, files: dict[str, Graph], columns: list[str], seconds: int) -> Cells:
-    """Each work with each number of clients, by column; the server is started anew for each graph."""
-    found: Cells = {}
-    for model in dict.fromkeys(COLUMNS[column][0].model for column in columns):
-        asks = {
-            column: asked
-            for column in columns
-            if COLUMNS[column][0].model == model and (asked := contender.asks(COLUMNS[column][0]))
-        }
-        if asks:
-            found |= _served(contender, files[model], asks, seconds)
-    return found
+@dataclass
+class Running:
+    """A server that answers, and what it has been asked to warm up."""
+
+    contender: Contender
+    url: str
+    warm: set[Asked] = field(default_factory=set)
+
+    @property
+    def setting(self) -> str:
+        return f"{self.contender.name} | {self.contender.setting}"
+
+    def measure(self, column: str, seconds: int) -> dict[str, float] | None:
+        """None where it cannot do that."""
+        work, clients = COLUMNS[column]
+        asked = self.contender.asks(work)
+        if asked is None:
+            return None
+        if asked not in self.warm:
+            measured(self.url, asked, max(work.clients), 1)
+            self.warm.add(asked)
+        return measured(self.url, asked, clients, seconds)
 
 
-def _served(contender: Contender, graph: Graph, asks: dict[str, Asked], seconds: int) -> Cells:
-    port, found, warm = free_port(), Cells(), set[Asked]()
-    url = f"http://127.0.0.1:{port}"
+@contextmanager
+def running(contender: Contender, graph: Graph, asked: Asked, port: int) -> Iterator[Running | None]:
+    """None, and why on stderr, where it does not answer."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, (Path(folder) / "log").open("w") as log:
         command, environment = contender.start(graph, port, Path(folder))
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+        url = f"http://127.0.0.1:{port}"
         try:
-            ready(url, next(iter(asks.values())), contender.seconds_to_start)
-            for column, asked in asks.items():
-                work, clients = COLUMNS[column]
-                if asked not in warm:
-                    measured(url, asked, max(work.clients), 1)
-                    warm.add(asked)
-                found[column] = measured(url, asked, clients, seconds)
+            ready(url, asked, contender.seconds_to_start)
+            yield Running(contender, url)
         except TimeoutError as error:
             last = (Path(folder) / "log").read_text()[-900:]
             sys.stderr.write(f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}\n{last}\n")
+            yield None
         finally:
             stop(server)
-    return found
+
+
+def ports() -> Iterator[int]:
+    """Free ones, with room behind each for a server's others, and below those that connections get."""
+    for port in range(21_000, 31_000, 10):
+        with socket.socket() as probe:
+            free = probe.connect_ex(("127.0.0.1", port)) != 0
+        if free:
+            yield port
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
@@ -139,16 +157,12 @@ def best(results: Results) -> dict[str, dict[str, Figure]]:
     return found
 
 
-def worth_again(results: Results, setting: str) -> list[str]:
-    """The columns in which a setting was its server's best, and that server, or one written by hand, not far behind."""
+def worth_again(results: Results, setting: str, column: str) -> bool:
+    """Whether a setting is near its server's best there, and the server not far behind the fastest, or written by hand."""
     rates, name = best(results), setting.split(" | ")[0]
-    fastest = {column: max(cells[column].rate for cells in rates.values() if column in cells) for column in rates[name]}
+    fastest = max(cells[column].rate for cells in rates.values() if column in cells)
     behind = 0 if "by hand" in name else FAR_BEHIND
-    return [
-        column
-        for column, rounds in results[setting].items()
-        if 0 < Figure.of(rounds).rate == rates[name][column].rate >= behind * fastest[column]
-    ]
+    return Figure.of(results[setting][column]).rate >= max(NEAR * rates[name][column].rate, behind * fastest, 1)
 
 
 def table(results: Results, in_process: dict[str, float]) -> str:
@@ -200,33 +214,35 @@ def plot(results: Results, to: Path) -> None:
     figure.savefig(to, dpi=150)
 
 
-def rounds(candidates: list[Contender], chosen: list[Work], number: int, seconds: int) -> Results:
-    """In turns; a line for each turn."""
-    results: Results = {}
-    files = dict(graphs())
-    every = [column for column, (work, _) in COLUMNS.items() if work in chosen]
-    for turn in range(number):
-        for index, contender in enumerate(candidates):
-            setting = f"{contender.name} | {contender.setting}"
-            columns = worth_again(results, setting) if turn and setting in results else every
+def compare(candidates: list[Contender], graph: Graph, works: list[Work], turns: int, results: Results) -> None:
+    """All of them up at once, asked one after the other, column by column; adds to `results`, a line for each column.
+
+    What one gets is seconds away from what the next gets, so that a machine that gets slower for minutes does so for all.
+    """
+    numbers = ports()
+    with ExitStack() as stack:
+        asks = {one.setting + one.name: (one, asked) for one in candidates for work in works[:1] if (asked := one.asks(work))}
+        servers = [stack.enter_context(running(one, graph, asked, next(numbers))) for one, asked in asks.values()]
+        there = [one for one in servers if one]
+        for column, (work, _) in COLUMNS.items():
+            if work not in works:
+                continue
             foreign = busy(0.3)
-            found = one_round(contender, files, columns, seconds if turn else 1)
-            cells = results.setdefault(setting, {})
-            for column, cell in found.items():
-                cells.setdefault(column, []).append({**cell, "foreign": foreign})
-            rates = "  ".join(f"{column} {cell['rate']:,.0f}{'!' * bool(cell['failed'])}" for column, cell in found.items())
-            loaded = f"  (others took {foreign:.0%} before)" if foreign > 0.05 else ""
-            print(
-                f"round {turn + 1}, {index + 1}/{len(candidates)}: {contender.name}, {contender.setting}: {rates}{loaded}",
-                flush=True,
-            )
-    return results
+            for turn in range(turns):
+                for one in there if turn % 2 == 0 else reversed(there):
+                    cells = results.setdefault(one.setting, {})
+                    if column in cells and not worth_again(results, one.setting, column):
+                        continue
+                    if found := one.measure(column, 1):
+                        cells.setdefault(column, []).append({**found, "foreign": foreign})
+            rates = {name: cells[column] for name, cells in best(results).items() if column in cells}
+            said = ", ".join(f"{name} {figure}" for name, figure in rates.items())
+            print(f"{column}: {said}" + (f" (others took {foreign:.0%} before)" if foreign > 0.05 else ""), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[], help="parts of servers' names")
     parser.add_argument("--works", nargs="*", default=[work.name for work in WORKS])
     parser.add_argument("--triton", type=Path, help="folder of a Triton that has the onnxruntime backend")
@@ -237,8 +253,12 @@ def main() -> None:
     chosen = [work for work in WORKS if work.name in arguments.works]
     every = contenders(arguments.triton)
     candidates = [one for one in every if not arguments.only or any(word in one.name for word in arguments.only)]
-    results = rounds(candidates, chosen, arguments.rounds, arguments.seconds)
-    in_process = {work.name: alone.rate(work, graphs()[work.model]) for work in chosen}
+    results, in_process = Results(), dict[str, float]()
+    for model in dict.fromkeys(work.model for work in chosen):
+        of_model = [work for work in chosen if work.model == model]
+        in_process |= {work.name: alone.rate(work, graphs()[model]) for work in of_model}
+        for beside in ([one for one in candidates if not one.restless], *([one] for one in candidates if one.restless)):
+            compare(beside, graphs()[model], of_model, arguments.turns, results)
     arguments.out.mkdir(parents=True, exist_ok=True)
     written = {"rates": results, "onnxruntime alone": in_process}
     (arguments.out / "results.json").write_text(json.dumps(written, indent=1) + "\n")

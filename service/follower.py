@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from service import metrics, model, policy, repository
+from service import memory, metrics, model, policy, repository
 from service.agreement import POLL_S, Agreement
 from service.cost import Cost
 from service.errors import Unavailable
@@ -68,9 +68,17 @@ class Follower:
             on_disk: dict[str, dict[int, Found]] = {}
             for one in found:
                 on_disk.setdefault(one.name, {})[one.version] = one
-            for name in sorted({*on_disk, *self._registry.entries}):
-                await self._settle(name, on_disk.get(name, {}))
+            first = not self._registry.looked
+            at_once = asyncio.Semaphore(self._settings.slots if first else 1)
+
+            async def settle(name: str) -> None:
+                async with at_once:
+                    await self._settle(name, on_disk.get(name, {}))
+
+            await asyncio.gather(*map(settle, sorted({*on_disk, *self._registry.entries})))
             self._registry.has_looked()
+            if first:  # to check a version takes several times what to serve it does
+                await asyncio.to_thread(memory.trim)
 
     def _say(self, trouble: str) -> None:
         """Log a repository that cannot be read once, not at every look."""

@@ -39,6 +39,7 @@ class Graph:
         self._data, self._threads, self._card = data, threads, card
         self._turn = threading.Lock()
         self._lost: list[object] = []  # never let go: to free what lay on a lost card can end the process
+        self._next: ort.RunOptions | None = None
         self.dead: str | None = None
         """Why it cannot run any more; None while it can."""
         try:
@@ -51,6 +52,8 @@ class Graph:
     def _open(self, provider: Provider) -> None:
         self._session, self.provider = _session(self._data, provider, self._threads, self._card), provider
         self._outputs = [output.name for output in self._session.get_outputs()]
+        if provider == "cpu":
+            self._data = b""  # to be opened again from
         self._answers: Callable[[Arrays], Arrays] = self._plainly
         if provider == "cuda" and self._card.recorded and cuda.recordable(self._session):
             try:
@@ -60,8 +63,9 @@ class Graph:
             self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.recorded)
 
     def _plainly(self, arrays: Arrays) -> Arrays:
+        options, self._next = self._next, None
         with cuda.turns.shared() if self.provider == "cuda" else nullcontext():
-            outputs: list[Array] = self._session.run(self._outputs, arrays)
+            outputs: list[Array] = self._session.run(self._outputs, arrays, options)
         return dict(zip(self._outputs, outputs, strict=True))
 
     def run(self, arrays: Arrays) -> Arrays:
@@ -74,6 +78,12 @@ class Graph:
                 if self._answers is answers and not self._goes_on(error):
                     raise
         return self._answers(arrays)
+
+    def give_back(self) -> None:
+        """With the next run, return the memory that larger ones have taken."""
+        if self.provider == "cpu":
+            self._next = ort.RunOptions()
+            self._next.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def _goes_on(self, error: Exception) -> bool:
         """Whether it was the card that failed, and the graph is open on the CPU now."""

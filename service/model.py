@@ -247,10 +247,10 @@ def _free(spec: TensorSpec) -> list[str]:
 
 
 def _lengths(manifest: Manifest) -> tuple[int, ...]:
-    """Lengths to time: 1 where every axis is fixed, else powers of four up to the longest that the manifest allows."""
+    """Lengths to time: 1 where every axis is fixed, else also 16, 64, 256 … up to the longest that the manifest allows."""
     free = {axis for spec in manifest.graph.inputs for axis in _free(spec)}
     longest = max((manifest.limits.get(axis, 1) for axis in free), default=1)
-    return tuple(sorted({*(4**power for power in range(16) if 4**power < longest), longest}))
+    return tuple(sorted({1, *(4**power for power in range(2, 16) if 4**power < longest), longest}))
 
 
 def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> list[Arrays]:
@@ -292,7 +292,12 @@ def load(
         _answer_example(verb, opened, settings)
     # a graph on the processor runs in the thread that asks, so that its time is the thread's, whoever else is at work
     clock = time.thread_time if provider == "cpu" else time.perf_counter
-    curve = known or cost.measure(run, settings.max_batch, _lengths(manifest), settings.max_padded, clock)
+    curve = known
+    if not curve:
+        curve = cost.measure(run, settings.max_batch, _lengths(manifest), settings.max_padded, clock)
+        for graph in graphs.values():
+            graph.give_back()
+        run(1, 1)
     return Model(manifest, room, opened, curve, Drift(properties, settings.drift_window_s))
 
 

@@ -45,9 +45,9 @@ class _Session:
     def get_providers(self) -> list[str]:
         return [cuda.PROVIDER, "CPUExecutionProvider"]
 
-    def run(self, names: list[str] | None, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, names: list[str] | None, arrays: dict[str, np.ndarray], options: Any = None) -> list[np.ndarray]:
         self._card.answer()
-        return self._real.run(names, arrays)
+        return self._real.run(names, arrays, options)
 
     def io_binding(self) -> "_Binding":
         return _Binding()

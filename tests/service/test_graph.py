@@ -7,7 +7,8 @@ from service import graph, metrics
 from service.cuda import Card
 from service.graph import Graph, ProviderMissing, choose_provider
 from tests.card import FakeCard
-from tests.conftest import light_golden, light_graph, words_graph
+from tests.conftest import ROOT, light_golden, light_graph, words_graph
+from tests.service.test_memory import resident_mb
 
 
 def test_a_graph_answers():
@@ -142,3 +143,14 @@ def test_only_graphs_of_fixed_shapes_are_recorded_and_only_where_asked(card):
     for data, wanted, recorded in ((light_graph(), 4, "1"), (light_graph(), 0, "0"), (words_graph(), 4, "0")):
         Graph(data, "cuda", card=Card(recorded=wanted))
         assert card.opened[-1]["enable_cuda_graph"] == recorded
+
+
+@pytest.mark.parametrize("gives_back", [False, True])
+def test_a_graph_gives_back_what_its_largest_run_took(gives_back):
+    graph = Graph((ROOT / "models/denoiser/1/model.onnx").read_bytes(), "cpu")
+    graph.run({"image": np.zeros((256, 28, 28, 1), np.uint8)})
+    full = resident_mb()
+    if gives_back:
+        graph.give_back()
+    graph.run({"image": np.zeros((1, 28, 28, 1), np.uint8)})
+    assert (resident_mb() < full - 10) == gives_back
