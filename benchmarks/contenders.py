@@ -130,9 +130,8 @@ def _torchserve(wait_ms: int | None) -> Start:
         (folder / "config.properties").write_text("\n".join([*lines, *grpc, *more]) + "\n")
         command = ["torchserve", "--start", "--foreground", "--ts-config", str(folder / "config.properties"), "--ncs"]
         peer = ("torchserve", "torchserve==0.12.0", "torch==2.13.0", "setuptools<81", "pyyaml")
-        return _peer(peer, lambda _: command, wait_ms, LOG_LOCATION=str(folder), METRICS_LOCATION=str(folder))(
-            graph, port, folder
-        )
+        places = dict.fromkeys(("LOG_LOCATION", "METRICS_LOCATION", "TMPDIR"), str(folder))  # TMPDIR: where its pid file is
+        return _peer(peer, lambda _: command, wait_ms, **places)(graph, port, folder)
 
     return start
 
@@ -234,7 +233,7 @@ def contenders(triton: Path | None = None) -> list[Contender]:
         for name, (venv, script, asks) in scripts.items():
             command = ["python", str(PEERS / script)]
             start = _peer(venv, lambda port, command=command: [*command, "--port", str(port)], wait_ms, **RAY)
-            found.append(Contender(name, setting, start, asks, restless=name == "Ray Serve"))
+            found.append(Contender(name, setting, start, asks, restless=name in ("Ray Serve", "LitServe")))
         bento = _peer(
             ("bentoml", "bentoml==1.4.40", "uvloop"),
             lambda port: ["bentoml", "serve", "bentoml_server:Infer", "--port", str(port), "--working-dir", str(PEERS)],

@@ -56,7 +56,7 @@ def openvino(file: Path) -> Run:
 
     def run(arrays: Arrays) -> Arrays:
         found = request.infer(arrays)
-        return {output.any_name: found[output].copy() for output in compiled.outputs}
+        return {name: found[output].copy() for output in compiled.outputs for name in output.names}
 
     return run
 

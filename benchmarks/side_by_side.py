@@ -63,6 +63,8 @@ class Figure:
 NOTHING = Figure(0.0, 0.0)
 FAR_BEHIND = 0.2
 """Of the fastest: what is slower is not asked again, whatever a second turn would say of it."""
+QUIET, SETTLED_S = 0.05, 15
+"""A share of the machine that nobody minds; how long it may take servers that were just started to come down to it."""
 NEAR = 0.8
 """Of a server's best setting."""
 
@@ -224,6 +226,9 @@ def compare(candidates: list[Contender], graph: Graph, works: list[Work], turns:
         asks = {one.setting + one.name: (one, asked) for one in candidates for work in works[:1] if (asked := one.asks(work))}
         servers = [stack.enter_context(running(one, graph, asked, next(numbers))) for one, asked in asks.values()]
         there = [one for one in servers if one]
+        settled = time.monotonic() + SETTLED_S
+        while busy(0.5) > QUIET and time.monotonic() < settled:
+            pass
         for column, (work, _) in COLUMNS.items():
             if work not in works:
                 continue
@@ -235,9 +240,10 @@ def compare(candidates: list[Contender], graph: Graph, works: list[Work], turns:
                         continue
                     if found := one.measure(column, 1):
                         cells.setdefault(column, []).append({**found, "foreign": foreign})
-            rates = {name: cells[column] for name, cells in best(results).items() if column in cells}
+            names = {one.contender.name for one in there}
+            rates = {name: cells[column] for name, cells in best(results).items() if column in cells and name in names}
             said = ", ".join(f"{name} {figure}" for name, figure in rates.items())
-            print(f"{column}: {said}" + (f" (others took {foreign:.0%} before)" if foreign > 0.05 else ""), flush=True)
+            print(f"{column}: {said}" + (f" (others took {foreign:.0%} before)" if foreign > QUIET else ""), flush=True)
 
 
 def main() -> None:
@@ -250,6 +256,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not on the PATH; install it (Debian: apt-get install wrk).")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the servers end too
     chosen = [work for work in WORKS if work.name in arguments.works]
     every = contenders(arguments.triton)
     candidates = [one for one in every if not arguments.only or any(word in one.name for word in arguments.only)]
