@@ -109,6 +109,7 @@ def send(url: str, pictures: np.ndarray, pause_s: float = 0.06) -> None:
         time.sleep(pause_s)
 
 
+@pytest.mark.slow
 def test_digits_like_those_of_the_training_are_no_drift_and_inverted_ones_are(start, mnist_rows):
     steady, moved = start(models_dir=ROOT / "models"), start(models_dir=ROOT / "models")
     send(steady.url, mnist_rows)

@@ -80,7 +80,7 @@ def test_each_kind_learns(trained, kind):
     assert scored(made, data, network)["psnr"] > scored(made, data, autoencoder.network(made, data))["psnr"] + 0.2
 
 
-@pytest.mark.parametrize("kind", ["stacked", "variational"])
+@pytest.mark.parametrize("kind", [pytest.param("stacked", marks=pytest.mark.slow), "variational"])
 def test_the_decoder_makes_of_a_code_what_the_whole_graph_made(trained, kind):
     made, data, network = trained(kind)
     wanted = autoencoder.export(network, data, made)
@@ -124,7 +124,7 @@ def test_only_what_does_not_lead_past_its_code_has_a_decoder(pictures, kind, enc
     assert ("decoder" in autoencoder.export(autoencoder.network(made, data), data, made).more) == decodes
 
 
-@pytest.mark.parametrize("kind", ["stacked", "variational"])
+@pytest.mark.parametrize("kind", [pytest.param("stacked", marks=pytest.mark.slow), "variational"])
 def test_a_convolutional_code_has_its_size(trained, kind):
     made, data, network = trained(kind, encoder="convolutional")
     assert graph_of(made, data, network)(asked(data))["code"].shape[1] == 8

@@ -159,6 +159,7 @@ def test_statistics_fit_into_json(data):
 # The whole line
 
 
+@pytest.mark.slow
 def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
     words = ["--data", str(own), "--name", "sales"]
     assert main(["train", "forecaster", *words]) == 0

@@ -262,6 +262,7 @@ def test_a_few_hundred_texts_of_ones_own_are_learnt_at_the_defaults(own, place):
     assert manifest.scores["accuracy"] >= manifest.baselines["linear model on 1-3-grams"]["accuracy"] - 0.06
 
 
+@pytest.mark.slow
 def test_a_table_becomes_a_version_that_is_scored_again(own, place, capsys):
     words = ["--units", "16", "--size", "16", "--epochs", "8", "--batch-size", "16", "--learning-rate", "0.02", "--limit", "60"]
     words += ["--pretrain", "vectors"]
