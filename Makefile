@@ -12,7 +12,7 @@ help:
 	@echo "make test        the test suite            make test-slow   what takes minutes or wants the public data"
 	@echo "make check       lint, types, import rules  make format      mend what can be mended"
 	@echo "make screenshots every page, light and dark, wide and narrow, in build/screenshots"
-	@echo "make train       train the shipped digits    make benchmark   speed beside its peers"
+	@echo "make train       train the shipped digits    make benchmark   speed beside its peers (-more: the rest)"
 	@echo "make image-test  build the image without a daemon and ask it for a prediction"
 
 $(BIN)/python:

@@ -98,8 +98,8 @@ class Running:
     def setting(self) -> str:
         return f"{self.contender.name} | {self.contender.setting}"
 
-    def measure(self, column: str, seconds: int) -> dict[str, float] | None:
-        """None where it cannot do that."""
+    def measure(self, column: str) -> dict[str, float] | None:
+        """A second of it; None where it cannot do that."""
         work, clients = COLUMNS[column]
         asked = self.contender.asks(work)
         if asked is None:
@@ -107,7 +107,7 @@ class Running:
         if asked not in self.warm:
             measured(self.url, asked, max(work.clients), 1)
             self.warm.add(asked)
-        return measured(self.url, asked, clients, seconds)
+        return measured(self.url, asked, clients, 1)
 
 
 @contextmanager
@@ -118,14 +118,19 @@ def running(contender: Contender, graph: Graph, asked: Asked, port: int) -> Iter
         server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
         url = f"http://127.0.0.1:{port}"
         try:
-            ready(url, asked, contender.seconds_to_start)
-            yield Running(contender, url)
-        except TimeoutError as error:
-            last = (Path(folder) / "log").read_text()[-900:]
-            sys.stderr.write(f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}\n{last}\n")
-            yield None
+            yield Running(contender, url) if _answers(contender, graph, asked, url, Path(log.name)) else None
         finally:
             stop(server)
+
+
+def _answers(contender: Contender, graph: Graph, asked: Asked, url: str, log: Path) -> bool:
+    try:
+        ready(url, asked, contender.seconds_to_start)
+    except TimeoutError as error:
+        said = f"{contender.name} ({contender.setting}) does not answer for {graph.model}: {error}"
+        sys.stderr.write(f"{said}\n{log.read_text()[-900:]}\n")
+        return False
+    return True
 
 
 def ports() -> Iterator[int]:
@@ -223,8 +228,8 @@ def compare(candidates: list[Contender], graph: Graph, works: list[Work], turns:
     """
     numbers = ports()
     with ExitStack() as stack:
-        asks = {one.setting + one.name: (one, asked) for one in candidates for work in works[:1] if (asked := one.asks(work))}
-        servers = [stack.enter_context(running(one, graph, asked, next(numbers))) for one, asked in asks.values()]
+        asks = [(one, asked) for one in candidates if (asked := next(filter(None, map(one.asks, works)), None))]
+        servers = [stack.enter_context(running(one, graph, asked, next(numbers))) for one, asked in asks]
         there = [one for one in servers if one]
         settled = time.monotonic() + SETTLED_S
         while busy(0.5) > QUIET and time.monotonic() < settled:
@@ -238,7 +243,7 @@ def compare(candidates: list[Contender], graph: Graph, works: list[Work], turns:
                     cells = results.setdefault(one.setting, {})
                     if column in cells and not worth_again(results, one.setting, column):
                         continue
-                    if found := one.measure(column, 1):
+                    if found := one.measure(column):
                         cells.setdefault(column, []).append({**found, "foreign": foreign})
             names = {one.contender.name for one in there}
             rates = {name: cells[column] for name, cells in best(results).items() if column in cells and name in names}

@@ -16,6 +16,7 @@ REPEATS = 3
 ENOUGH_S = 0.004
 """A point of the curve is measured again only until it took this long: precision matters where a batch is short."""
 DEARER = 1.1
+"""What a row of a larger batch may cost of one in the best batch."""
 LONG_S = 0.01
 """What takes longer leaves the event loop in any case: larger batches of that length are not timed."""
 

@@ -75,7 +75,9 @@ class Follower:
                 async with at_once:
                     await self._settle(name, on_disk.get(name, {}))
 
-            await asyncio.gather(*map(settle, sorted({*on_disk, *self._registry.entries})))
+            async with asyncio.TaskGroup() as group:  # where one fails, none goes on beside the next look
+                for name in sorted({*on_disk, *self._registry.entries}):
+                    group.create_task(settle(name))
             self._registry.has_looked()
             if first:  # to check a version takes several times what to serve it does
                 await asyncio.to_thread(memory.trim)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from service import policy
+from service import memory, policy, repository
 from service.errors import Unavailable, UnknownModel
 from service.family import rooms
 from service.follower import Follower
@@ -340,3 +340,34 @@ async def test_a_worker_that_starts_with_a_new_version_does_not_keep_the_others_
     await until(lambda: registry.get("light").version == 2)
     await follower.close()
     await other.close()
+
+
+async def test_at_the_start_models_are_loaded_side_by_side_and_later_one_at_a_time(models_dir, monkeypatch):
+    write_version(models_dir, "other")
+    registry, follower = following(models_dir, threads=2)
+    now, most, read = 0, [0], repository.read
+
+    def slow(found):
+        nonlocal now
+        now += 1
+        most[-1] = max(most[-1], now)
+        time.sleep(0.1)
+        now -= 1
+        return read(found)
+
+    monkeypatch.setattr(repository, "read", slow)
+    await follower.look()
+    most.append(0)
+    for name in ("light", "other"):
+        write_version(models_dir, name, version=2)
+    await follower.look()
+    assert most == [2, 1]
+    assert served(registry) == {"light": [2, 1], "other": [2, 1]}
+
+
+async def test_freed_memory_is_given_back_after_the_first_look_alone(follower, monkeypatch):
+    given = []
+    monkeypatch.setattr(memory, "trim", lambda: given.append(1))
+    await follower.look()
+    await follower.look()
+    assert given == [1]

@@ -5,10 +5,11 @@ import asyncio
 import numpy as np
 import pytest
 
-from service import model, repository
+from service import cost, model, repository
 from service.cost import Cost
 from service.errors import Unavailable
 from service.family import rooms
+from service.graph import Graph
 from service.manifest import Golden as Recorded
 from service.repository import BrokenVersion
 from service.settings import Settings
@@ -126,6 +127,15 @@ async def test_rows_times_the_longest_stay_within_the_padded_budget(tmp_path, mo
     assert len(seen) < 8
     sums = [one["contributions"].sum() for one in found]
     assert sums == pytest.approx([2.0 * item["tokens"].shape[1] for item in items])
+
+
+def test_what_timing_batches_took_is_given_back(models_dir, monkeypatch):
+    asked, given = [], []
+    measure = cost.measure
+    monkeypatch.setattr(cost, "measure", lambda *words: (asked.append("measured"), measure(*words))[1])
+    monkeypatch.setattr(Graph, "give_back", lambda self: given.append(list(asked)))
+    load(models_dir)
+    assert given == [["measured"]]
 
 
 def test_lengths_up_to_the_manifests_limit_are_timed(tmp_path):
