@@ -6,7 +6,7 @@ For each graph all servers are started, at each of their settings, and asked for
 of work with each number of clients; then again, without the settings that are not near their server's best and the servers that
 are far behind. Those that are never idle have their turns alone. A column of the table has each server at its better setting;
 what a server cannot do stays blank. It says where other processes were at work before, and what onnxruntime alone does in
-process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks.
+process. Writes `results.json`, `table.md` and `plot.png` to docs/benchmarks; of a part of it to runs/side-by-side.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from benchmarks.wrk import busy, measured
 OUT = ROOT / "docs/benchmarks"
 WORKS = works()
 COLUMNS = {f"{work.name}/{clients}": (work, clients) for work in WORKS for clients in work.clients}
+SHOWN = ("one/64", "many/16", "text/64", "mixed/64")
 Results = dict[str, dict[str, list[dict[str, float]]]]
 
 
@@ -202,7 +203,8 @@ def plot(results: Results, to: Path) -> None:
     from matplotlib import pyplot as plt
 
     rates = best(results)
-    columns = [one for one in ("one/64", "many/16", "text/64", "mixed/64") if any(one in cells for cells in rates.values())]
+    there = [column for column in COLUMNS if any(column in cells for cells in rates.values())]
+    columns = [column for column in SHOWN if column in there] or there[:4]
     names = sorted(rates, key=lambda name: rates[name].get(columns[0], NOTHING).rate)
     figure, panels = plt.subplots(1, len(columns), figsize=(11, 0.9 + 0.24 * len(names)), sharey=True, squeeze=False)
     for panel, column in zip(panels[0], columns, strict=True):
@@ -257,7 +259,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="parts of servers' names")
     parser.add_argument("--works", nargs="*", default=[work.name for work in WORKS])
     parser.add_argument("--triton", type=Path, help="folder of a Triton that has the onnxruntime backend")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, help="folder to write to; for a part of it runs/side-by-side, not docs/benchmarks")
     arguments = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is not on the PATH; install it (Debian: apt-get install wrk).")
@@ -271,11 +273,13 @@ def main() -> None:
         in_process |= {work.name: alone.rate(work, graphs()[model]) for work in of_model}
         for beside in ([one for one in candidates if not one.restless], *([one] for one in candidates if one.restless)):
             compare(beside, graphs()[model], of_model, arguments.turns, results)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    whole = len(candidates) == len(every) and len(chosen) == len(WORKS)
+    out: Path = arguments.out or (OUT if whole else ROOT / "runs/side-by-side")
+    out.mkdir(parents=True, exist_ok=True)
     written = {"rates": results, "onnxruntime alone": in_process}
-    (arguments.out / "results.json").write_text(json.dumps(written, indent=1) + "\n")
-    (arguments.out / "table.md").write_text(table(results, in_process))
-    plot(results, arguments.out / "plot.png")
+    (out / "results.json").write_text(json.dumps(written, indent=1) + "\n")
+    (out / "table.md").write_text(table(results, in_process))
+    plot(results, out / "plot.png")
     print(table(results, in_process))
 
 
