@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"[{number}/{len(chosen)}, {time.monotonic() - begun:.0f} s] {name} …\n")
         figures[name] = run(there[name], asked.url, asked.key)
         for one in figures[name]:
-            print(line(one), flush=True)
+            sys.stdout.write(f"{line(one)}\n")
+            sys.stdout.flush()
     if asked.write:
         write(figures)
     sys.stderr.write(f"{time.monotonic() - begun:.0f} s in all\n")
