@@ -1,7 +1,8 @@
 # Two images from one file: `service` (the default: onnxruntime, no torch) and `trainer`.
 #   docker build -t modelyard .                               # CPU
 #   docker build -t modelyard:gpu --build-arg RUNTIME=gpu .   # CUDA: the libraries come with pip, the driver from the host
-#   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -v "$PWD/models:/models:ro" modelyard
+#   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 -v "$PWD/models:/models:ro" -e MODELYARD_OPEN=true modelyard
+# It listens on every address inside its container, so it wants keys (MODELYARD_KEYS) or to be told that it may be open.
 # Models are mounted, never baked in: a new version needs no new image.
 
 ARG BASE=python:3.13-slim

@@ -15,13 +15,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import __version__, logs, metrics, pages
+from service import __version__, access, logs, metrics, openapi, pages
+from service.access import Guard
 from service.edge import CLIENT_LEFT, Passage, refused
 from service.errors import BadRequest, InvalidInput, MethodNotAllowed, NotFound, ServiceError, shown
 from service.family import rooms
 from service.follower import Follower
 from service.graph import choose_provider
-from service.http import response
+from service.http import headers, response
 from service.registry import Registry
 from service.routes import Routes
 from service.settings import Settings
@@ -34,21 +35,21 @@ log = logging.getLogger("modelyard.app")
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service. Raises ProviderMissing where `settings.provider` cannot be had."""
+    """The service. Raises ProviderMissing where `settings.provider` cannot be had, OSError and ValueError for unusable keys."""
     provider, reason = choose_provider(settings.provider)
     families = rooms()
-    registry = Registry(families)
+    registry, guard = Registry(families), Guard(settings)
     follower = Follower(registry, settings, provider)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
-        following, writing = create_task(follower.follow()), create_task(_write())
+        tasks = [create_task(one) for one in (follower.follow(), guard.follow(), _write())]
         if settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
             await registry.first_look(FIRST_LOOK_S)
         yield
-        for task in (following, writing):
+        for task in tasks:
             task.cancel()
             with suppress(BaseException):
                 await task
@@ -65,14 +66,16 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     typed, tensors = Routes(settings, registry, families, provider), TensorRoutes(settings, registry, follower)
-    app.state.registry, app.state.follower = registry, follower
+    app.state.registry, app.state.follower, app.state.guard = registry, follower, guard
     app.state.lean = (*typed.lean(), *tensors.lean())
     app.include_router(typed.router())
     app.include_router(tensors.router())
     pages.add(app)
     for kind in (ServiceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _handler)
-    app.add_middleware(Edge, registry=registry)
+    app.add_middleware(Edge, registry=registry, guard=guard)
+    if not guard.open:
+        openapi.guarded(app, access.needed)
     return app
 
 
@@ -103,21 +106,26 @@ def translate(error: Exception, request: Request) -> Exception:
 
 
 class Edge:
-    """Around every ASGI request: its passage, and the answer to what nobody expected."""
+    """Around every ASGI request: whether it may, its passage, and the answer to what nobody expected."""
 
-    def __init__(self, app: ASGIApp, registry: Registry) -> None:
-        self._app, self._registry = app, registry
+    def __init__(self, app: ASGIApp, registry: Registry, guard: Guard) -> None:
+        self._app, self._registry, self._guard = app, registry, guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), None)
-        passage = Passage(scope["method"], scope["path"], sent_id)
-        seen = _Seen(send, self._registry)
+        sent = headers(scope["headers"])
+        method, path = scope["method"], scope["path"]
+        passage, seen = Passage(method, path, sent.get(b"x-request-id")), _Seen(send, self._registry)
         try:
             with passage.named():
-                await self._through(scope, receive, seen)
+                passage.key, refusal = access.refusal(self._guard, method, path, sent)
+                if refusal:
+                    await response(refused(refusal))(scope, receive, seen)
+                else:
+                    await self._through(scope, receive, seen)
+                self._guard.told(method, path, passage.key, seen.status)
         finally:
             passage.left(getattr(scope.get("route"), "path", None), seen.status)
 

@@ -16,7 +16,7 @@ from itertools import count
 import orjson
 
 from service import logs, metrics
-from service.errors import RequestTimeout, ServiceError, TooLarge
+from service.errors import RequestTimeout, ServiceError, TooLarge, Unauthorized
 from service.media import JSON
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -53,6 +53,8 @@ def refused(error: Exception) -> Said:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, RequestTimeout | TooLarge):
         headers["Connection"] = "close"  # the rest of its body is not waited for
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
     return said({"error": error.message[:900], "code": error.code, "request_id": logs.request_id.get()}, headers, error.status)
 
 
@@ -72,12 +74,14 @@ def _prefix() -> str:
 class Passage:
     """A request on its way through: counted when it comes in and when it is `left`."""
 
-    __slots__ = ("_begun", "_method", "_path", "identity")
+    __slots__ = ("_begun", "_method", "_path", "identity", "key")
 
     def __init__(self, method: str, path: str, sent_id: bytes | None) -> None:
         self._begun = time.perf_counter()
         self._method, self._path = method, path
         self.identity = request_id(sent_id)
+        self.key = ""
+        """The name of the API key that allowed it."""
         metrics.requests.came()
 
     @contextmanager
@@ -102,5 +106,6 @@ class Passage:
                     "path": self._path[:200],
                     "status": status,
                     "ms": round(seconds * 1e3, 2),
+                    **({"key": self.key} if self.key else {}),
                 }
             )

@@ -2,7 +2,10 @@
 
     ServiceError 500 internal
     ├─ BadRequest 400 bad_request             the request cannot be read at all
-    │  └─ InvalidTensor 400 invalid_tensor    a /v2 tensor's name, dtype, shape or data
+    │  ├─ InvalidTensor 400 invalid_tensor    a /v2 tensor's name, dtype, shape or data
+    │  └─ MisdirectedRequest 400 misdirected_request  a name in the header Host that is not ours
+    ├─ Unauthorized 401 unauthorized         no API key, or none that is valid
+    ├─ Forbidden 403 forbidden               a key without the role
     ├─ NotFound 404 not_found                 no such path
     │  ├─ UnknownModel 404 unknown_model
     │  └─ UnknownVersion 404 unknown_version
@@ -12,6 +15,7 @@
     ├─ UriTooLong 414 uri_too_long
     ├─ UnsupportedMedia 415 unsupported_media a content type, encoding or picture format we do not take
     ├─ InvalidInput 422 invalid_input         readable, but a field's value is not what was expected
+    ├─ TooManyRequests 429 too_many_requests  a key beyond its rate
     ├─ HeadersTooLarge 431 headers_too_large
     ├─ ModelFailed 500 model_failed           the graph raised, or gave NaN
     ├─ NotImplementedHere 501 not_implemented a part of the protocol we do not offer
@@ -43,6 +47,18 @@ class BadRequest(ServiceError):
 
 class InvalidTensor(BadRequest):
     code = "invalid_tensor"
+
+
+class MisdirectedRequest(BadRequest):
+    code = "misdirected_request"
+
+
+class Unauthorized(ServiceError):
+    status, code = 401, "unauthorized"
+
+
+class Forbidden(ServiceError):
+    status, code = 403, "forbidden"
 
 
 class NotFound(ServiceError):
@@ -79,6 +95,14 @@ class UnsupportedMedia(ServiceError):
 
 class InvalidInput(ServiceError):
     status, code = 422, "invalid_input"
+
+
+class TooManyRequests(ServiceError):
+    status, code = 429, "too_many_requests"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class HeadersTooLarge(ServiceError):

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from service import logs
+from service import access, logs
+from service.access import Guard
 from service.edge import CLIENT_LEFT, Passage, Said, refused
 from service.errors import DeadlineExceeded, RequestTimeout, ServiceError
-from service.http import Asked, Headers, Lean
+from service.http import EVERY, Asked, Headers, Lean
 from service.registry import Registry
 from service.settings import Settings
 
@@ -26,6 +27,7 @@ Result = TypeVar("Result")
 LONG_BODY = 64 * 1024
 """Bytes of an answer that are not copied behind its head."""
 LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+ALWAYS = "".join(f"{name.lower()}: {value}\r\n" for name, value in EVERY.items())
 CLOSES = "connection: close\r\n"
 
 
@@ -53,6 +55,7 @@ class Line:
     settings: Settings
     server: ServerState
     registry: Registry
+    guard: Guard
     answered: Callable[[], None]
 
 
@@ -67,6 +70,9 @@ class Exchange:
     def __init__(self, requested: Requested, line: Line) -> None:
         self._requested, self._line = requested, line
         self._passage = Passage("POST", requested.path.decode(), requested.headers.get(b"x-request-id"))
+        self._refusal: ServiceError | None = None
+        if not line.guard.open:
+            self._passage.key, self._refusal = access.refusal(line.guard, "POST", requested.path.decode(), requested.headers)
         self._parts: list[bytes] = []
         self._course: Coroutine[Any, None, Said] | None = None
         self._awaited: asyncio.Future[Any] | None = None
@@ -92,11 +98,16 @@ class Exchange:
 
     def feed(self, part: bytes) -> None:
         """A part of the body."""
-        self._parts.append(part)
+        if self._refusal is None:
+            self._parts.append(part)
 
     def start(self) -> None:
         """The body is here."""
         if self.response_complete:
+            return
+        if self._refusal:
+            with self._passage.named():
+                self._write(refused(self._refusal))
             return
         self._since = time.monotonic()
         self._context = copy_context()  # nobody else sees what is set in it
@@ -165,7 +176,7 @@ class Exchange:
         lines = "".join([f"{name}: {value}\r\n" for name, value in answered.headers.items() if name != "Connection"])
         return (
             f"{LINES[answered.status]}{_common(self._line.server)}{lines}content-type: {answered.media}\r\n"
-            f"content-length: {len(answered.body)}\r\nx-request-id: {self._passage.identity}\r\n"
+            f"{ALWAYS}content-length: {len(answered.body)}\r\nx-request-id: {self._passage.identity}\r\n"
             f"{CLOSES if closes else ''}\r\n"
         ).encode("latin-1")
 

@@ -27,6 +27,8 @@ WATCH_AFTER_S = 0.05
 """A request that waits longer than this is watched for a client that leaves."""
 
 
+EVERY = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+"""Headers of every answer: it is of its moment, for who asked, and of the type that it says."""
 Headers = Mapping[bytes, bytes]
 
 
@@ -107,7 +109,7 @@ async def asked(request: Request, settings: Settings) -> Asked:
 
 def response(answered: Said) -> Response:
     """For ASGI."""
-    return Response(answered.body, answered.status, answered.headers, media_type=answered.media)
+    return Response(answered.body, answered.status, {**EVERY, **answered.headers}, media_type=answered.media)
 
 
 def answer(content: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:

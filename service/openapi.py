@@ -1,10 +1,13 @@
 """What the OpenAPI document says beyond FastAPI's own: bodies that are read as bytes, their examples, the one error form.
 
-Made from the verbs' pydantic classes, so that docs and checks are the same. Knows pydantic and the verbs; serves nothing.
+Made from the verbs' pydantic classes, so that docs and checks are the same. Knows FastAPI's document, pydantic and the verbs;
+serves nothing.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+from fastapi import FastAPI
 from pydantic import BaseModel, create_model
 
 from service import media
@@ -35,6 +38,32 @@ PROTOCOL_ERRORS: dict[int | str, dict[str, Any]] = {
     **{status: ERRORS[status] for status in (400, 404, 413, 503)},
     501: {"model": Error, "description": "A part of the protocol that is not offered"},
 }
+
+
+GUARDED: dict[str, dict[str, Any]] = {
+    "401": {"description": "No API key, or none that is valid"},
+    "403": {"description": "A key without the role that this needs"},
+    "429": {"description": "Beyond the key's rate; Retry-After says when to ask again"},
+}
+
+
+def guarded(app: FastAPI, needed: Callable[[str, str], str | None]) -> None:
+    """Say in `app`'s document which operations want an API key, and of what role: `needed(method, path)`."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                if role := needed(method.upper(), path):
+                    operation["security"] = [{"key": []}]
+                    operation["x-role"] = role
+                    operation["responses"] |= {status: {**said, "content": error} for status, said in GUARDED.items()}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation has it
 
 
 def verb_response(verb: Verb) -> type[BaseModel]:

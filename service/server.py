@@ -83,6 +83,7 @@ class Protocol(HttpToolsProtocol):
             self.settings,
             self.server_state,
             self.config.loaded_app.state.registry,
+            self.config.loaded_app.state.guard,
             self.on_response_complete,
         )
         if len(self.connections) > self.settings.max_connections:
@@ -130,6 +131,8 @@ class Protocol(HttpToolsProtocol):
         if not found or self.expect_100_continue or self.parser.should_upgrade() or self.parser.get_http_version() != "1.1":
             return None
         sent = headers(self.headers)
+        if not self._line.guard.answers_to(sent.get(b"host")):
+            return None
         size = sent.get(b"content-length", b"")
         if len(size) > 18 or not size.isdigit() or int(size) > self.settings.max_body_bytes or b"content-encoding" in sent:
             return None

@@ -5,6 +5,7 @@ Built once in `__main__` and handed down. Knows no other module; nothing else in
 
 import os
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _PIN = r"[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8}"
 Pins = Annotated[str, Field(pattern=rf"^(none|{_PIN}(, ?{_PIN})*)$")]
+Hosts = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}(, ?[A-Za-z0-9.:\[\]-]{1,255})*$")]
 Bytes = Annotated[int, Field(ge=1)]
 
 
@@ -26,6 +28,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one and logs it")
     workers: int = Field(1, ge=1, le=256, description="processes that share the port")
+    keys: Path | None = Field(
+        None, description="file with the API keys (`python -m service keys`); without one none is asked for"
+    )
+    open: bool = Field(False, description="listen beyond this machine without keys; else the service refuses to")
+    hosts: Hosts = Field(
+        "auto",
+        description="names in `Host` that are answered (400), such as `a.org`; `auto`: on loopback this machine's, else `any`",
+    )
     threads: int = Field(0, ge=0, le=256, description="batches a model may run at once in one worker; 0: cores / workers")
     models_dir: Path = Field(Path("models"), description="the repository: `<name>/<version>/manifest.json`")
     provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
@@ -70,6 +80,23 @@ class Settings(BaseSettings):
     deadline_s: Seconds = Field(30.0, description="seconds one request may take (504)")
     drain_delay_s: float = Field(2.0, ge=0, description="seconds between 'not ready' and the closed port, after SIGTERM")
     drain_s: Seconds = Field(25.0, description="seconds that requests in flight have to finish, after that")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the port."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def allowed_hosts(self) -> frozenset[bytes] | None:
+        """`hosts` in lower case; None for any. On loopback the default keeps out other sites' pages in a browser here."""
+        if self.hosts == "any" or (self.hosts == "auto" and not self.is_loopback):
+            return None
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        named = ["localhost", "127.0.0.1", "[::1]", own] if self.hosts == "auto" else self.hosts.split(",")
+        return frozenset(one.strip().lower().encode() for one in named)
 
     @property
     def pins(self) -> dict[str, int]:

@@ -34,6 +34,8 @@ def serve(build: Callable[[Settings], FastAPI], settings: Settings) -> int:
     listener = server.listen(settings)  # also where workers share the port: it finds out whether somebody else has it
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    if settings.keys is None and not settings.is_loopback:
+        log.warning("there are no API keys: everybody who can reach this address may ask, load and unload models")
     if settings.workers == 1:
         server.run(build, settings, listener)
         return 0

@@ -18,9 +18,10 @@ from service.settings import Settings
 from training.settings import Settings as TrainingSettings
 
 REPO = Path(__file__).parent.parent
-COMPOSE, GPU = REPO / "docker-compose.yml", REPO / "docker-compose.gpu.yml"
+COMPOSE, GPU, KEYS = (REPO / f"docker-compose{name}.yml" for name in ("", ".gpu", ".keys"))
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
 ON_GPU = yaml.safe_load(GPU.read_text())["services"]
+WITH_KEYS = yaml.safe_load(KEYS.read_text())["services"]
 SETTINGS = {f"MODELYARD_{field.upper()}" for field in Settings.model_fields | TrainingSettings.model_fields}
 
 
@@ -50,7 +51,7 @@ def mounts(service):
 # --- compose ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", [COMPOSE, GPU], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [COMPOSE, GPU, KEYS], ids=lambda path: path.name)
 def test_compose_file_follows_the_specification(path):
     pytest.importorskip("check_jsonschema", reason="brings the specification's schema")
     folder = resources.files("check_jsonschema.builtin_schemas.vendor")
@@ -58,7 +59,7 @@ def test_compose_file_follows_the_specification(path):
     validator_for(schema)(schema).validate(yaml.safe_load(path.read_text()))
 
 
-@pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU]], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU], [COMPOSE, KEYS]], ids=["cpu", "gpu", "keys"])
 def test_compose_client_accepts_the_files(files):
     try:
         subprocess.run(["docker", "compose", "version"], check=True, capture_output=True)
@@ -124,7 +125,7 @@ def test_image_is_built_here_and_not_pulled(service):
     assert SERVICES[service]["build"]["target"] in STAGES
 
 
-@pytest.mark.parametrize("services", [SERVICES, ON_GPU], ids=["cpu", "gpu"])
+@pytest.mark.parametrize("services", [SERVICES, ON_GPU, WITH_KEYS], ids=["cpu", "gpu", "keys"])
 def test_compose_names_only_settings_and_arguments_that_exist(services):
     arguments = {word.split("=")[0] for rest in every("ARG") for word in rest.split()}
     for service in services.values():
@@ -140,6 +141,18 @@ def test_gpu_file_changes_the_runtime_the_provider_and_the_devices():
     for name in SERVICES:
         (device,) = ON_GPU[name]["deploy"]["resources"]["reservations"]["devices"]
         assert device["capabilities"] == ["gpu"]
+
+
+def test_without_keys_the_service_is_open_to_this_machine_alone_and_with_keys_to_none():
+    assert SERVICES["modelyard"]["environment"]["MODELYARD_OPEN"] == "true"
+    assert "${PUBLISH:-127.0.0.1}" in SERVICES["modelyard"]["ports"][0]
+    assert WITH_KEYS["modelyard"]["environment"] == {"MODELYARD_KEYS": "/keys/keys.json", "MODELYARD_OPEN": "false"}
+
+
+def test_the_keys_are_read_only_and_their_owner_reads_them():
+    (mount,) = WITH_KEYS["modelyard"]["volumes"]
+    assert (mount["source"], mount["target"], mount["read_only"]) == ("./keys", "/keys", True)
+    assert re.fullmatch(r"\$\{KEYS_UID:-[1-9]\d*\}:\$\{KEYS_GID:-[1-9]\d*\}", WITH_KEYS["modelyard"]["user"])
 
 
 # --- Dockerfile -------------------------------------------------------------------------------------------------------

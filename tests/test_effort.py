@@ -15,7 +15,9 @@ from service.settings import Settings
 CLIENTS, ROUNDS = 16, 5
 TENSOR = {"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [9] * 784}
 BODY = json.dumps({"inputs": [TENSOR], "outputs": [{"name": "probabilities"}]}).encode()
-HEAD = "POST /v2/models/light/infer HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n"
+HEAD = (
+    "POST /v2/models/light/infer HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n"
+)
 
 
 class Wires:

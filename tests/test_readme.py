@@ -118,6 +118,12 @@ def test_the_client_example_runs_as_it_stands(start):
     assert re.search(r"b'0\.\d+:1:positive'.*b'0\.\d+:0:negative'", printed, re.S), printed
 
 
+def test_every_command_on_keys_is_known():
+    from service.key_commands import COMMANDS
+
+    assert set(re.findall(r"(?:python -m service |`)keys (\w+)", README)) == set(COMMANDS)
+
+
 def test_every_command_on_versions_is_known():
     from service.commands import COMMANDS
 

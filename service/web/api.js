@@ -3,6 +3,19 @@ import { useState, useEffect, useRef } from "/web/vendor/htm-3.1.1/standalone.mo
 
 const WAIT_MS = 150; // from the last change of an input to the request
 
+// The API key, where the service wants one: kept by this tab alone, sent as a header, never part of an address.
+const KEPT_KEY = "modelyard-key";
+export const key = () => sessionStorage.getItem(KEPT_KEY);
+export function keepKey(text) {
+  if (text) sessionStorage.setItem(KEPT_KEY, text);
+  else sessionStorage.removeItem(KEPT_KEY);
+  location.reload();
+}
+/** `headers` with the key, where there is one. */
+export const authorised = (headers) => (key() ? { ...headers, Authorization: `Bearer ${key()}` } : headers);
+/** Tell the frame of the page that an answer was 401. */
+export const wanted = (status) => status === 401 && dispatchEvent(new Event("keywanted"));
+
 /** What went wrong, in a sentence; `status` 0 where no answer came. */
 export class Refused extends Error {
   constructor(message, status = 0, retryAfter = null) {
@@ -28,7 +41,7 @@ export async function ask(request, signal) {
     answer = await fetch(address(request), {
       method,
       signal,
-      headers: request.body === undefined ? {} : { "Content-Type": "application/json" },
+      headers: authorised(request.body === undefined ? {} : { "Content-Type": "application/json" }),
       body: request.body === undefined ? undefined : JSON.stringify(request.body),
     });
   } catch (error) {
@@ -45,6 +58,7 @@ export async function ask(request, signal) {
     throw new Refused("The service's answer broke off. The last result stays; it is asked again with your next change.");
   }
   if (!answer.ok) {
+    wanted(answer.status);
     const after = answer.headers.get("retry-after");
     throw new Refused((isJson && data.error) || `The service answered ${answer.status}.`, answer.status, after);
   }
@@ -142,13 +156,17 @@ const python = (value, indent = "") => {
 /** -> {curl, python, json}: the exact request as people would send it from a shell, from Python with httpx, and its body. */
 export function snippets(request) {
   const url = location.origin + address(request);
+  const bearer = key() ? ` -H "Authorization: Bearer $MODELYARD_KEY"` : "";
+  const imports = key() ? "import os\n\nimport httpx\n" : "import httpx\n";
+  const headers = key() ? `headers={"Authorization": f"Bearer {os.environ['MODELYARD_KEY']}"}` : "";
   if (request.body === undefined) {
-    return { curl: `curl ${quoted(url)}`, python: `import httpx\n\nanswer = httpx.get(${JSON.stringify(url)})\nprint(answer.json())`, json: "" };
+    const got = `${JSON.stringify(url)}${headers && `, ${headers}`}`;
+    return { curl: `curl ${quoted(url)}${bearer}`, python: `${imports}\nanswer = httpx.get(${got})\nprint(answer.json())`, json: "" };
   }
   const body = JSON.stringify(request.body);
   return {
-    curl: `curl ${quoted(url)} -H 'Content-Type: application/json' --data-binary @- <<'END'\n${body}\nEND`,
-    python: `import httpx\n\nanswer = httpx.post(\n    ${JSON.stringify(url)},\n    json=${python(request.body, "    ")},\n)\nprint(answer.json())`,
+    curl: `curl ${quoted(url)}${bearer} -H 'Content-Type: application/json' --data-binary @- <<'END'\n${body}\nEND`,
+    python: `${imports}\nanswer = httpx.post(\n    ${JSON.stringify(url)},\n${headers && `    ${headers},\n`}    json=${python(request.body, "    ")},\n)\nprint(answer.json())`,
     json: JSON.stringify(request.body, null, 2),
   };
 }

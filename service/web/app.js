@@ -1,5 +1,6 @@
 // The frame around every page, and which module makes which address. Knows no model and no family.
 import { html, render, useState, useEffect } from "/web/vendor/htm-3.1.1/standalone.module.js";
+import { key, keepKey } from "/web/api.js";
 import { Problem } from "/web/parts.js";
 
 const PAGES = [
@@ -27,6 +28,27 @@ function Theme() {
     </select></label>`;
 }
 
+/** Asks for the API key where the service wants one, and forgets it again. */
+function Key() {
+  const [asks, setAsks] = useState(false);
+  const [text, setText] = useState("");
+  useEffect(() => {
+    const ask = () => setAsks(true);
+    addEventListener("keywanted", ask);
+    return () => removeEventListener("keywanted", ask);
+  }, []);
+  if (!asks) return key() ? html`<p class="wide key"><span class="note">Asking with an API key.</span> <button type="button" class="small" onClick=${() => keepKey("")}>Forget it</button></p>` : null;
+  const send = (event) => {
+    event.preventDefault();
+    keepKey(text.trim());
+  };
+  return html`<form class="wide key" onSubmit=${send}>
+    <label for="key">${key() ? "This API key is not taken. Another one" : "This service asks for an API key"}</label>
+    <input type="password" id="key" autocomplete="off" spellcheck="false" placeholder="mk_…" required value=${text} onInput=${(event) => setText(event.target.value)} />
+    <button class="main">Use it</button> <span class="note">This tab alone keeps it, until it is closed.</span>
+  </form>`;
+}
+
 function Frame({ children }) {
   const here = (path) => (location.pathname === path ? "page" : undefined);
   return html`
@@ -40,6 +62,7 @@ function Frame({ children }) {
       </nav>
       <${Theme} />
     </div></header>
+    <${Key} />
     <main id="main" class="wide" tabindex="-1">${children}</main>`;
 }
 

@@ -1,6 +1,6 @@
 // The API's page, made from /openapi.json alone: every operation with its fields, its example and a way to try it. Knows no model.
 import { html, useEffect, useRef, useState } from "/web/vendor/htm-3.1.1/standalone.module.js";
-import { Refused, address, serverMs, useGet, useUrl } from "/web/api.js";
+import { Refused, address, authorised, serverMs, useGet, useUrl, wanted } from "/web/api.js";
 import { Problem, Request, Upload, milliseconds } from "/web/parts.js";
 import { Fields, kind, written } from "/web/schema.js";
 
@@ -23,12 +23,13 @@ async function send({ method, path, query, body, file, accept }) {
   try {
     answer = await fetch(address({ path, query }), {
       method: method.toUpperCase(),
-      headers: { ...(accept && { Accept: accept }), ...(file ? { "Content-Type": file.type } : body !== undefined && { "Content-Type": JSON_TYPE }) },
+      headers: authorised({ ...(accept && { Accept: accept }), ...(file ? { "Content-Type": file.type } : body !== undefined && { "Content-Type": JSON_TYPE }) }),
       body: file || (body === undefined ? undefined : JSON.stringify(body)),
     });
   } catch {
     throw new Refused("The service does not answer.");
   }
+  wanted(answer.status);
   const type = (answer.headers.get("content-type") || "").split(";")[0];
   const picture = type.startsWith("image/") ? URL.createObjectURL(await answer.blob()) : null;
   const text = picture ? "" : await answer.text();

@@ -35,7 +35,7 @@ function useReadings(paused) {
         if (problem.name === "AbortError") return;
         count.current = 0;
         wait = LATER_MS;
-        setState((old) => ({ ...old, readings: [], problem: { message: "The service does not answer. This page goes on by itself when it does." } }));
+        setState((old) => ({ ...old, readings: [], problem: problem.status ? problem : { message: "The service does not answer. This page goes on by itself when it does." } }));
       }
       timer = setTimeout(read, wait);
     };

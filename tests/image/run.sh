@@ -249,7 +249,7 @@ main() {
   promise "no compiler is in the image" not has /usr/bin '(cc|gcc|c\+\+|g\+\+|clang|make)'
   promise "no model is in the image" not has /models '.+'
 
-  start
+  start MODELYARD_OPEN=true
   promise "on a read-only root it is ready within $ready_s s" becomes_ready
   promise "$(basename "$picture") is a 7" says_seven
   promise "it listens on every address, so that a published port reaches it" says_seven 127.0.0.2
@@ -263,7 +263,7 @@ main() {
   promise "SIGTERM ends it within $drain_s s, with status 0" stops
   promise "its health check then fails" not healthy
 
-  start MODELYARD_WORKERS=2
+  start MODELYARD_OPEN=true MODELYARD_WORKERS=2
   promise "with two workers it is ready within $ready_s s" becomes_ready
   promise "with two workers $(basename "$picture") is a 7" says_seven
   promise "with two workers SIGTERM ends it within $drain_s s, with status 0" stops

@@ -14,6 +14,7 @@ import pytest
 from uvicorn.server import ServerState
 
 from service import http
+from service.access import Guard
 from service.edge import Said
 from service.exchange import Exchange, Line, Requested
 from service.samples import SEVEN_PNG
@@ -40,7 +41,7 @@ def wire(url: str) -> socket.socket:
 
 
 def post(body: bytes = BODY, *headers: str, path: str = INFER) -> bytes:
-    lines = (f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers, "", "")
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}", *headers, "", "")
     return "\r\n".join(lines).encode() + body
 
 
@@ -101,7 +102,7 @@ def test_a_request_keeps_its_id_and_says_where_its_time_went(url):
 
 def test_requests_on_one_connection_are_answered_in_order(url):
     with closing(wire(url)) as connection:
-        connection.sendall(post() + post(b"{") + post() + b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n" + post())
+        connection.sendall(post() + post(b"{") + post() + b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" + post())
         found = answers(connection, 5)
     assert [status for status, _, _ in found] == [200, 400, 200, 200, 200]
     assert found[3][2] == b'{"live":true}'
@@ -236,7 +237,9 @@ class Handled:
         self.answer: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
         flow = SimpleNamespace(write_paused=False)
         state = ServerState()
-        line = Line(self.transport, flow, Settings(**limits), state, SimpleNamespace(draining=False), self._complete)
+        line = Line(
+            self.transport, flow, Settings(**limits), state, SimpleNamespace(draining=False), Guard(Settings()), self._complete
+        )
         lean = http.Lean("/v1/slow", self._handler)
         self.exchange = Exchange(Requested(lean, {}, b"/v1/slow", b"", {}, 0, keep_alive=True), line)
         self.line = line

@@ -10,6 +10,7 @@ import httpx
 from service.metrics import WRITTEN_EVERY_S
 from service.samples import SEVEN_PNG
 from tests.conftest import write_version
+from tests.drills.access import keys
 
 PNG = {"content-type": "image/png"}
 
@@ -51,6 +52,28 @@ def test_workers_share_the_port_and_their_metrics(start, models_dir):
     assert all(classified(server.url) for _ in range(40))
     until(lambda: requests(server.url) == before + 40)  # a worker writes its numbers ten times a second
     assert server.stop() == 0
+
+
+def refused(start, **settings) -> str:
+    """What a service says that does not begin to listen."""
+    server = start(wait=False, **settings)
+    assert server.process.wait(20) == 2
+    return server.log.read_text()
+
+
+def test_a_port_that_others_can_reach_needs_keys_or_the_word_that_it_may_be_open(start, models_dir):
+    assert "expected MODELYARD_KEYS" in refused(start, host="0.0.0.0", models_dir=models_dir)
+    server = start(host="0.0.0.0", open=True, models_dir=models_dir)
+    assert "there are no API keys" in server.log.read_text()
+    keys(models_dir.parent / "keys.json", "add", "me", "--role", "infer")
+    server = start(host="0.0.0.0", keys=models_dir.parent / "keys.json", models_dir=models_dir)
+    assert "there are no API keys" not in server.log.read_text()
+
+
+def test_a_key_file_that_cannot_be_used_keeps_the_service_from_starting(start, tmp_path):
+    assert "cannot be read: No such file" in refused(start, keys=tmp_path / "none")
+    (tmp_path / "keys").write_text("{}")
+    assert "expected 0600" in refused(start, keys=tmp_path / "keys")
 
 
 def requests(url: str) -> float:
