@@ -83,6 +83,7 @@ async def _write() -> None:
     """Hand on what requests left to be written, some times a second."""
     while True:
         await sleep(metrics.WRITTEN_EVERY_S)
+        metrics.LOG_LINES_DROPPED.inc(logs.writer.dropped())
         metrics.write()
         logs.access.write()
 

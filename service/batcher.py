@@ -87,11 +87,11 @@ class _Ticket(Generic[Item, Answer]):
 
 
 class Batcher(Generic[Item, Answer]):
-    """Runs `run(items) -> answers` on batches."""
+    """Runs `run(items) -> answers` on batches. An answer may be an error: that member's alone."""
 
     def __init__(
         self,
-        run: Callable[[list[Item]], list[Answer]],
+        run: Callable[[list[Item]], Sequence[Answer | ServiceError]],
         size: Callable[[Item], Size],
         limits: BatchLimits,
         executor: Executor,
@@ -255,7 +255,7 @@ class Batcher(Generic[Item, Answer]):
         self._running += 1
         future.add_done_callback(partial(self._done, batch, rows, started))
 
-    def _timed(self, items: list[Item]) -> tuple[list[Answer], float]:
+    def _timed(self, items: list[Item]) -> tuple[Sequence[Answer | ServiceError], float]:
         begun = self._clock()
         answers = self._run(items)
         return answers, self._clock() - begun
@@ -265,7 +265,7 @@ class Batcher(Generic[Item, Answer]):
         batch: list[_Ticket[Item, Answer]],
         rows: int,
         started: float,
-        future: "asyncio.Future[tuple[list[Answer], float]]",
+        future: "asyncio.Future[tuple[Sequence[Answer | ServiceError], float]]",
     ) -> None:
         self._free += 1
         self._running -= 1
@@ -281,7 +281,7 @@ class Batcher(Generic[Item, Answer]):
         batch: list[_Ticket[Item, Answer]],
         rows: int,
         started: float,
-        outcome: Callable[[], tuple[list[Answer], float]],
+        outcome: Callable[[], tuple[Sequence[Answer | ServiceError], float]],
     ) -> None:
         """Give each member its answer, or all members the batch's error."""
         try:
@@ -293,7 +293,11 @@ class Batcher(Generic[Item, Answer]):
                     ticket.future.set_exception(_for_client(error))
             return
         for ticket, answer in pairs:
-            if not ticket.future.done():
+            if ticket.future.done():
+                continue
+            if isinstance(answer, ServiceError):
+                ticket.future.set_exception(answer)
+            else:
                 ticket.future.set_result(Answered(answer, started - ticket.arrived, compute_s, rows))
 
     def _die(self, batch: list[_Ticket[Item, Answer]], cause: object) -> None:

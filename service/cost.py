@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
+from service.manifest import Manifest
+
 REPEATS = 3
 ENOUGH_S = 0.004
 """A point of the curve is measured again only until it took this long: precision matters where a batch is short."""
@@ -65,6 +67,13 @@ class Cost:
             {"rows": rows, "length": length, "ms": round(seconds * 1e3, 4)}
             for (rows, length), seconds in sorted(self.points.items())
         ]
+
+
+def lengths(manifest: Manifest) -> tuple[int, ...]:
+    """Lengths to time: 1 where every axis is fixed, else also 16, 64, 256 … up to the longest that the manifest allows."""
+    free = {axis for spec in manifest.graph.inputs for axis in spec.free}
+    longest = max((manifest.limits.get(axis, 1) for axis in free), default=1)
+    return tuple(sorted({1, *(4**power for power in range(2, 16) if 4**power < longest), longest}))
 
 
 def measure(

@@ -64,6 +64,8 @@ class Follower:
                 self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
                 self._registry.has_looked()
                 return
+            if self._trouble:
+                log.info("the repository can be read again")
             self._say("")
             on_disk: dict[str, dict[int, Found]] = {}
             for one in found:

@@ -6,6 +6,7 @@ run, and so that a graph cannot point at other files.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from importlib import metadata
@@ -29,6 +30,79 @@ log = logging.getLogger("modelyard.graph")
 
 class ProviderMissing(Exception):
     """The execution provider that was asked for is not to be had here; the message says what to do."""
+
+
+class TookTooLong(Exception):
+    """A run was ended because it took longer than it may."""
+
+
+class _Allowance:
+    """What a thread may take for the runs that it makes inside."""
+
+    __slots__ = ("_before", "_seconds", "options", "spent", "until")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self.until, self.spent = seconds, _watch.now_s + seconds, False
+        self.options: ort.RunOptions | None = None
+        """Of the run at work."""
+
+    def __enter__(self) -> None:
+        self._before: _Allowance | None = getattr(_thread, "allowance", None)
+        _thread.allowance = self
+        _watch.add(self)
+
+    def __exit__(self, *_: object) -> None:
+        _watch.remove(self)
+        _thread.allowance = self._before
+
+    def check(self, cause: Exception | None = None) -> None:
+        """Raise TookTooLong where it is spent."""
+        if self.spent:
+            raise TookTooLong(f"it took longer than {self._seconds:g} s") from cause
+
+
+class _Watch:
+    """Ends runs that took too long, from a thread of its own: it ends those that hold the event loop too.
+
+    Its clock is its own looks, so that it stands still while the process does.
+    """
+
+    EVERY_S = 0.1
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self._watched: set[_Allowance] = set()
+        self._started = threading.Lock()
+
+    def add(self, allowance: _Allowance) -> None:
+        if self._started.acquire(blocking=False):  # for good
+            threading.Thread(target=self._look, daemon=True, name="watch").start()
+        self._watched.add(allowance)
+
+    def remove(self, allowance: _Allowance) -> None:
+        self._watched.discard(allowance)
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(self.EVERY_S)
+            self.now_s += self.EVERY_S
+            for one in self._watched.copy():
+                if self.now_s > one.until:
+                    one.spent = True
+                    if one.options:
+                        one.options.terminate = True
+
+
+_watch = _Watch()
+_thread = threading.local()
+
+
+def within(seconds: float) -> _Allowance:
+    """A context: this thread's runs in it take so long together at most, then TookTooLong is raised.
+
+    onnxruntime looks before each node whether it should stop, so a loop ends, and a single node that takes long does not.
+    """
+    return _Allowance(seconds)
 
 
 class Graph:
@@ -63,9 +137,17 @@ class Graph:
             self._session, self._answers = recorded, cuda.Recorded(recorded, self._card.recorded)
 
     def _plainly(self, arrays: Arrays) -> Arrays:
-        options, self._next = self._next, None
-        with cuda.turns.shared() if self.provider == "cuda" else nullcontext():
-            outputs: list[Array] = self._session.run(self._outputs, arrays, options)
+        options, self._next = self._next or ort.RunOptions(), None
+        if allowance := getattr(_thread, "allowance", None):
+            allowance.options = options
+            allowance.check()
+        try:
+            with cuda.turns.shared() if self.provider == "cuda" else nullcontext():
+                outputs: list[Array] = self._session.run(self._outputs, arrays, options)
+        except Exception as error:
+            if allowance:
+                allowance.check(error)
+            raise
         return dict(zip(self._outputs, outputs, strict=True))
 
     def run(self, arrays: Arrays) -> Arrays:
@@ -117,7 +199,7 @@ def _session(data: bytes, provider: Provider, threads: int, card: Card, *, recor
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads  # our own threads run whole batches: more here only fight each other
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it says of a failure is in the exception, and so in our log
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting thread must not burn a core
     wanted: list[Any] = [_PROVIDERS["cpu"]]
     if provider == "cuda":

@@ -2,12 +2,17 @@
 
 On a terminal the lines are for a person instead. A line is cut at 2 KB; what a client sent is never in it beyond its id,
 method and path. The line of each request does not go through `logging`: that would be a third of a short request's cost.
+Nobody waits for whoever reads the lines: a thread writes them, and those that find no room are dropped and counted.
 """
 
+import atexit
 import logging
+import os
 import sys
+import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -64,6 +69,83 @@ def _fields(record: logging.LogRecord) -> Fields:
     return line
 
 
+class Writer:
+    """Writes to standard error from a thread of its own."""
+
+    MOST_WAITING = 2**22
+    """Characters that wait while nobody reads."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque()
+        self._waiting = self._dropped = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def put(self, text: str) -> None:
+        """Have whole lines written; never blocks, never raises."""
+        with self._changed:
+            if self._waiting + len(text) > self.MOST_WAITING:
+                self._dropped += text.count("\n")
+                return
+            self._texts.append(text)
+            self._waiting += len(text)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, daemon=True, name="log")
+                self._thread.start()
+                atexit.register(self.flush)
+            self._changed.notify_all()
+
+    def flush(self, seconds: float = 1.0) -> None:
+        """Wait until all is written, not for ever."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._waiting, seconds)
+
+    def dropped(self) -> int:
+        """Lines that were, since this was last asked."""
+        with self._changed:
+            count, self._dropped = self._dropped, 0
+        return count
+
+    def _write(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._texts)
+                text = self._texts.popleft()
+            try:
+                _to_stderr(text)
+                lost = 0
+            except (OSError, ValueError):  # a full disk, a reader that left, a file that was closed
+                lost = text.count("\n")
+            with self._changed:
+                self._waiting -= len(text)
+                self._dropped += lost
+                self._changed.notify_all()
+
+
+def _to_stderr(text: str) -> None:
+    try:
+        file = sys.stderr.fileno()
+    except (OSError, ValueError):  # not a file at all
+        sys.stderr.write(text)
+        return
+    data = text.encode(errors="backslashreplace")
+    while data:
+        data = data[os.write(file, data) :]
+
+
+writer = Writer()
+
+
+class _Handler(logging.Handler):
+    """Hands lines to the writer."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            writer.put(f"{self.format(record)}\n")
+        except Exception:  # noqa: BLE001 - as every handler has it: a line that cannot be made must not harm who logs it
+            self.handleError(record)
+
+
 class AccessLog:
     """A line for each request, written with others of its moment: `write` is called some times a second."""
 
@@ -83,10 +165,9 @@ class AccessLog:
             self.write()
 
     def write(self) -> None:
-        """The lines that were kept, to standard error."""
+        """Hand the lines that were kept to the writer."""
         if self._kept:
-            sys.stderr.write("".join(f"{self._line(when, fields)}\n" for when, fields in self._kept))
-            sys.stderr.flush()
+            writer.put("".join(f"{self._line(when, fields)}\n" for when, fields in self._kept))
             self._kept.clear()
 
 
@@ -95,7 +176,7 @@ access = AccessLog()
 
 def configure(settings: Settings) -> None:
     """Send every logger to standard error in one form."""
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(ForPeople() if colours() else JsonLines())
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):

@@ -66,6 +66,11 @@ class TensorSpec(_Part):
         """The shape of one row: without the batch axis."""
         return self.shape[1:]
 
+    @property
+    def free(self) -> list[str]:
+        """The names of its free axes but the rows'."""
+        return [axis for axis in self.row_shape if isinstance(axis, str)]
+
 
 class GraphSpec(_Part):
     """An ONNX file beside the manifest, its inputs and outputs. Every first axis is the free axis `batch`."""

@@ -55,6 +55,7 @@ LOADS = Counter("modelyard_loads", "Versions loaded or refused", ["model", "outc
 TRIALS_ENDED = Counter("modelyard_trials_ended", "Shadows and canaries that broke their budget", ["model", "kind"])
 DRIFT = Gauge("modelyard_drift", "Largest population stability index of live requests", ["model"], multiprocess_mode="max")
 PROVIDER = Gauge("modelyard_provider", "1 for the execution provider in use", ["provider"], multiprocess_mode="max")
+LOG_LINES_DROPPED = Counter("modelyard_log_lines_dropped", "Log lines that nobody read in time, or that had no room")
 GPU_LOST = Counter("modelyard_gpu_lost", "Graphs that went on on the CPU because the GPU was lost")
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

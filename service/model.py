@@ -8,8 +8,9 @@ Knows no HTTP; knows families only as a `Room`.
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -22,10 +23,11 @@ from service.batcher import Answered, Batcher, BatchLimits, Costs, Size
 from service.bodies import Body
 from service.cuda import Card
 from service.drift import Drift
+from service.errors import ModelFailed
 from service.family import MOST_FURTHER, Predict, Room, Verb, watched
 from service.golden import Arrays, Golden
-from service.graph import Graph, Provider
-from service.manifest import GOLDEN, Manifest, TensorSpec
+from service.graph import Graph, Provider, TookTooLong, within
+from service.manifest import GOLDEN, Manifest
 from service.repository import BrokenVersion, Contents
 from service.samples import Samples
 from service.settings import Settings
@@ -37,6 +39,9 @@ SHORT_S = 0.002
 
 AROUND_S = 0.0002
 """What a batch costs beside its graph, about: a hop into a thread and back, and what is counted of it."""
+
+HUNG_S = 1.0
+"""A batch on the event loop that takes longer, hundreds of times what was measured, is ended, and no other runs there."""
 
 log = logging.getLogger("modelyard.model")
 Result = TypeVar("Result")
@@ -76,15 +81,19 @@ class Model:
         raw = family.raw(room)
         self.takes = protocol.Taken.of(manifest.graph, raw.name if raw else None)
         self.stencils = Stencils()
-        self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in _free(spec)}
+        self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in spec.free}
         self._waits = metrics.kept(metrics.QUEUE_SECONDS.labels(self.name))
         self._seconds = metrics.kept(metrics.COMPUTE_SECONDS.labels(self.name))
         self._rows = metrics.kept(metrics.BATCH_ROWS.labels(self.name))
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
         self._max_batch, self._limits = 1, BatchLimits()
+        self._loop_thread: int | None = None
+        self._hung = False
+        """Whether a batch ever hung on the event loop."""
+        self._longest_s = float("inf")
+        """Of a batch: longer nobody waits for its answers."""
         self._users = 0
-        self._lease = _Lease(self)
         self._unused: asyncio.Future[None] | None = None
 
     @property
@@ -109,6 +118,7 @@ class Model:
     async def start(self, settings: Settings) -> None:
         """Make the threads and the batchers."""
         self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
+        self._loop_thread, self._longest_s = threading.get_ident(), settings.deadline_s
         hop_s = await cost.hop_s(self._executor)
         self._max_batch = settings.max_batch
         self._limits = BatchLimits(
@@ -123,13 +133,14 @@ class Model:
         def short(rows: int, length: int) -> bool:
             return self.cost(rows, length) < (SHORT_S if slots == 1 or rows == 1 else hop_s)
 
-        return short
+        cached = lru_cache(2**10)(short)
+        return lambda rows, length: not self._hung and cached(rows, length)
 
     def _batch(self, predict: Predict, limits: BatchLimits, runs_here: Callable[[int, int], bool]) -> Batcher[Arrays, Arrays]:
         """A new batcher for `predict`."""
         if self._executor is None:
             raise TypeError("the version was not started")
-        costs = Costs(lru_cache(2**10)(runs_here), lru_cache(2**13)(self._seconds_of), lru_cache(2**10)(self._most_rows))
+        costs = Costs(runs_here, lru_cache(2**13)(self._seconds_of), lru_cache(2**10)(self._most_rows))
         self._batchers[predict] = Batcher(partial(self._run, predict), self._size, limits, self._executor, costs=costs)
         return self._batchers[predict]
 
@@ -169,21 +180,21 @@ class Model:
 
     def compute(self, predict: Predict, item: Arrays) -> Arrays:
         """The answer to one item here and now, past the batches of requests. Raises ModelFailed where it holds NaN."""
-        parts = [predict(self.graphs, chunk) for chunk in tensors.chunks(item, self._max_batch)]
+        with within(self._longest_s):
+            parts = [predict(self.graphs, chunk) for chunk in tensors.chunks(item, self._max_batch)]
         for part in parts:
             tensors.finite(part)
         return tensors.join(parts)
 
-    def lease(self) -> "_Lease":
-        """A context that keeps the version from being closed while a request uses it."""
-        return self._lease
+    def lease(self) -> "Model":
+        """A context that keeps the version from being closed while a request uses it; it only counts."""
+        return self
 
-    def came(self) -> None:
-        """One more uses it."""
+    def __enter__(self) -> "Model":
         self._users += 1
+        return self
 
-    def left(self) -> None:
-        """One uses it no longer."""
+    def __exit__(self, *_: object) -> None:
         self._users -= 1
         if not self._users and self._unused and not self._unused.done():
             self._unused.set_result(None)
@@ -199,14 +210,17 @@ class Model:
         if self._executor:
             self._executor.shutdown(wait=False)
 
-    def _run(self, predict: Predict, items: list[Arrays]) -> list[Arrays]:
+    def _run(self, predict: Predict, items: list[Arrays]) -> Sequence[Arrays | ModelFailed]:
         """One batch, in whatever thread the batcher chose."""
         counts = [tensors.rows(item) for item in items]
         inputs = tensors.join(items)
+        here = threading.get_ident() == self._loop_thread
         begun = time.perf_counter()
         try:
-            outputs = predict(self.graphs, inputs)
-        except Exception:
+            with within(HUNG_S if here else self._longest_s):
+                outputs = predict(self.graphs, inputs)
+        except Exception as error:
+            self._hung |= here and isinstance(error, TookTooLong)
             log.exception("a batch failed", extra={"fields": {"model": self.name, "version": self.version}})
             raise
         seconds = time.perf_counter() - begun
@@ -214,43 +228,21 @@ class Model:
         self._seconds.append(seconds)
         self._rows.append(rows)
         self.statistics.ran(rows, seconds)
-        tensors.finite(outputs)
+        answers = tensors.split(outputs, counts)
+        try:
+            tensors.finite(outputs)
+        except ModelFailed:  # who asked for it is told so, and nobody else in the batch
+            return [tensors.or_error(one) for one in answers]
         self.drift.observe(inputs, outputs)
-        return tensors.split(outputs, counts)
+        return answers
 
     def _size(self, item: Arrays) -> Size:
         return Size(tensors.rows(item), _length(self.manifest, item) if self._free else 1)
 
 
-class _Lease:
-    """May be entered any number of times: it only counts."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-
-    def __enter__(self) -> Model:
-        self._model.came()
-        return self._model
-
-    def __exit__(self, *_: object) -> None:
-        self._model.left()
-
-
 def _length(manifest: Manifest, item: Arrays) -> int:
     specs = [spec for graph in manifest.graphs.values() for spec in graph.inputs if spec.name in item]
     return tensors.length(item, specs)
-
-
-def _free(spec: TensorSpec) -> list[str]:
-    """The names of its free axes but the rows'."""
-    return [axis for axis in spec.row_shape if isinstance(axis, str)]
-
-
-def _lengths(manifest: Manifest) -> tuple[int, ...]:
-    """Lengths to time: 1 where every axis is fixed, else also 16, 64, 256 … up to the longest that the manifest allows."""
-    free = {axis for spec in manifest.graph.inputs for axis in _free(spec)}
-    longest = max((manifest.limits.get(axis, 1) for axis in free), default=1)
-    return tuple(sorted({1, *(4**power for power in range(2, 16) if 4**power < longest), longest}))
 
 
 def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> list[Arrays]:
@@ -269,6 +261,16 @@ def load(
 
     Where its costs are `known`, another process has checked it: it is only opened here, and warmed up by its examples.
     """
+    try:
+        with within(settings.rehearsal_s):
+            return _load(contents, rooms, provider, settings, known)
+    except TookTooLong as error:
+        raise BrokenVersion(f"it cannot be checked: {error}") from error
+
+
+def _load(
+    contents: Contents, rooms: Mapping[str, Room], provider: Provider, settings: Settings, known: cost.Cost | None
+) -> Model:
     manifest = contents.manifest
     room = rooms.get(manifest.family)
     if room is None:
@@ -294,7 +296,7 @@ def load(
     clock = time.thread_time if provider == "cpu" else time.perf_counter
     curve = known
     if not curve:
-        curve = cost.measure(run, settings.max_batch, _lengths(manifest), settings.max_padded, clock)
+        curve = cost.measure(run, settings.max_batch, cost.lengths(manifest), settings.max_padded, clock)
         for graph in graphs.values():
             graph.give_back()
         run(1, 1)

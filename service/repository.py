@@ -8,6 +8,7 @@ no change events), so the repository is looked at again and again instead of wat
 
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from service.manifest import FILE, MANIFEST, NAME, VERSION, Manifest, sha256
 
@@ -55,6 +56,8 @@ def _found(name: str, folder: Path) -> Found | None:
         state = (folder / MANIFEST).stat()
     except OSError:
         return None
+    if not S_ISREG(state.st_mode):  # to open a pipe would wait for ever
+        return None
     return Found(name, int(folder.name), folder, (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
@@ -76,7 +79,10 @@ def _checked(found: Found, manifest: Manifest, name: str) -> bytes:
         raise BrokenVersion(f"the file name {name!r} is not plain")
     stated = manifest.files[name]
     try:
-        if (size := (found.folder / name).stat().st_size) != stated.size_bytes:
+        state = (found.folder / name).stat()
+        if not S_ISREG(state.st_mode):
+            raise BrokenVersion(f"{name} is no file")
+        if (size := state.st_size) != stated.size_bytes:
             raise BrokenVersion(f"{name} has {size} bytes, the manifest states {stated.size_bytes}")
         data = (found.folder / name).read_bytes()
     except OSError as error:

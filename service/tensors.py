@@ -97,6 +97,15 @@ def finite(arrays: Arrays) -> None:
             raise ModelFailed(f"The model's output '{name}' holds NaN or infinity.")
 
 
+def or_error(arrays: Arrays) -> Arrays | ModelFailed:
+    """`arrays`, or what `finite` raises of them."""
+    try:
+        finite(arrays)
+    except ModelFailed as error:
+        return error
+    return arrays
+
+
 def close(one: Arrays, other: Arrays, tolerance: float = 0.05) -> NDArray[np.bool_]:
     """Which rows have the same numbers: none further apart than `tolerance` of its output's largest, or of 1."""
     same = np.ones(rows(one), np.bool_)

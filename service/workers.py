@@ -24,6 +24,8 @@ log = logging.getLogger("modelyard.workers")
 STARTUP_FAILURE = 3
 """uvicorn's exit code for an app that cannot start: starting it again would fail again."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.1, 10.0
+WELL_S = 5.0
+"""A worker that lived so long was well: it is no sign that the next one will die at once."""
 
 _spawn = get_context("spawn")
 
@@ -46,14 +48,29 @@ def serve(build: Callable[[Settings], FastAPI], settings: Settings) -> int:
         return _Supervisor(build, settings).run()
 
 
+class Backoff:
+    """How long to wait before a dead worker is replaced: twice as long after each one that died soon, and no longer."""
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_BACKOFF_S
+
+    def after(self, lived_s: float) -> float:
+        """The seconds to wait."""
+        wait_s = FIRST_BACKOFF_S if lived_s >= WELL_S else self._next_s
+        self._next_s = min(wait_s * 2, LAST_BACKOFF_S)
+        return wait_s
+
+
 class _Supervisor:
     """Keeps `settings.workers` processes alive until a signal."""
 
     def __init__(self, build: Callable[[Settings], FastAPI], settings: Settings) -> None:
         self._build, self._settings = build, settings
         self._workers: list[SpawnProcess] = []
+        self._begun: dict[int | None, float] = {}
+        """When each worker was started, by its process number."""
         self._signals = 0
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff = Backoff()
         # closes with this process, however it ends; the workers watch it
         self._held, self._watched = _spawn.Pipe(duplex=False)
 
@@ -74,6 +91,7 @@ class _Supervisor:
     def _start(self) -> SpawnProcess:
         worker = _spawn.Process(target=_work, args=(self._build, self._settings, self._held), daemon=False)
         worker.start()
+        self._begun[worker.pid] = time.monotonic()
         return worker
 
     def _replace(self) -> bool:
@@ -85,10 +103,17 @@ class _Supervisor:
                 log.error("a worker cannot start; stopping")
                 return False
             log.error("a worker died and is replaced", extra={"fields": {"pid": worker.pid, "exitcode": worker.exitcode}})
-            time.sleep(self._backoff_s)
-            self._backoff_s = min(self._backoff_s * 2, LAST_BACKOFF_S)
+            self._wait(self._backoff.after(time.monotonic() - self._begun.pop(worker.pid)))
+            if self._signals:
+                break
             self._workers[index] = self._start()
         return True
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep, no longer than until a signal."""
+        until = time.monotonic() + seconds
+        while not self._signals and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
 
     def _tell_stop(self) -> None:
         """From the signal handler: once drains, twice kills."""

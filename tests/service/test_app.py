@@ -81,6 +81,7 @@ async def test_the_access_log_has_the_request_and_its_id(client, capsys, monkeyp
     monkeypatch.setattr(logs.access, "enabled", True)
     await client.get("/v2/health/live", headers={"x-request-id": "seen"})
     logs.access.write()
+    logs.writer.flush()
     line = next(json.loads(line) for line in capsys.readouterr().err.splitlines() if '"seen"' in line)
     assert (line["path"], line["status"], line["request_id"]) == ("/v2/health/live", 200, "seen")
     assert (line["level"], line["logger"], line["message"]) == ("info", "modelyard.access", "request")
