@@ -24,6 +24,9 @@ from service.repository import BrokenVersion, Found
 from service.settings import Settings, shared_folder
 from service.trial import Trial
 
+SPARE = 10
+"""A repository of many thousand folders is looked through for a tenth of the time at most."""
+
 log = logging.getLogger("modelyard.follower")
 
 
@@ -45,6 +48,8 @@ class Follower:
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
         self._trouble = ""
+        self._look_s = 0.0
+        """How long it took last to look through the folders."""
 
     async def follow(self) -> None:
         """Look at the repository, again and again, until cancelled."""
@@ -53,13 +58,15 @@ class Follower:
                 await self.look()
             except Exception:  # the edge of the task: logged, and the next look may succeed
                 log.exception("a look at the repository failed")
-            await asyncio.sleep(self._settings.reload_s)
+            await asyncio.sleep(max(self._settings.reload_s, SPARE * self._look_s))
 
     async def look(self) -> None:
         """One look: read changed policies, load what is new, drop what is gone."""
         async with self._looking:
             try:
-                found = await asyncio.to_thread(repository.scan, self._settings.models_dir)
+                begun = time.perf_counter()
+                found, unread = await asyncio.to_thread(repository.look, self._settings.models_dir)
+                self._look_s = time.perf_counter() - begun
             except OSError as error:
                 self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
                 self._registry.has_looked()
@@ -70,6 +77,8 @@ class Follower:
             on_disk: dict[str, dict[int, Found]] = {}
             for one in found:
                 on_disk.setdefault(one.name, {})[one.version] = one
+            for name in unread & {*self._registry.entries}:  # what is served of it stays
+                on_disk[name] = self._registry.entries[name].found
             first = not self._registry.looked
             at_once = asyncio.Semaphore(self._settings.slots if first else 1)
 

@@ -37,16 +37,22 @@ class Contents:
 
 def scan(models_dir: Path) -> list[Found]:
     """Every complete version, by name and number. Raises OSError where the repository itself cannot be read."""
-    found = []
+    return look(models_dir)[0]
+
+
+def look(models_dir: Path) -> tuple[list[Found], set[str]]:
+    """The same, and the models that may have versions and cannot be read now: not allowed, too many open files."""
+    found, unread = list[Found](), set[str]()
     for model in models_dir.iterdir():
         if not NAME.fullmatch(model.name):
             continue
         try:
-            folders = list(model.iterdir())
-        except OSError:  # a file, or removed while we look
+            found += [version for folder in model.iterdir() if (version := _found(model.name, folder))]
+        except (FileNotFoundError, NotADirectoryError):  # a file, or removed while we look
             continue
-        found += [version for folder in folders if (version := _found(model.name, folder))]
-    return sorted(found)
+        except OSError:
+            unread.add(model.name)
+    return sorted(one for one in found if one.name not in unread), unread
 
 
 def _found(name: str, folder: Path) -> Found | None:
@@ -54,7 +60,7 @@ def _found(name: str, folder: Path) -> Found | None:
         return None
     try:
         state = (folder / MANIFEST).stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not S_ISREG(state.st_mode):  # to open a pipe would wait for ever
         return None

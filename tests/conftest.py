@@ -515,13 +515,11 @@ def servers(folder: Path) -> Iterator[Callable[..., Process]]:
     """The same, with their logs in `folder`."""
     started: list[Process] = []
 
-    def begin(wait: bool = True, **settings: object) -> Process:
+    def begin(wait: bool = True, command: Sequence[str] = (sys.executable, "-m", "service"), **settings: object) -> Process:
         log = folder / f"log-{len(started)}"
         named = {f"MODELYARD_{key.upper()}": str(value) for key, value in {"port": 0, **settings}.items()}
         with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "service"], cwd=ROOT, env={**os.environ, **named}, stderr=file, text=True
-            )
+            process = subprocess.Popen([*command], cwd=ROOT, env={**os.environ, **named}, stderr=file, text=True)
         one = Process(process, "", log)
         started.append(one)
         if wait:

@@ -1,0 +1,112 @@
+"""The service with a fault planted in it, so that tests can show that drills find it.
+
+    python -m tests.drills.planted FAULT        one of those below; settings as for `python -m service`
+
+`clock` is no fault but a hand on the clock: at each SIGUSR1 the time of day jumps by a day.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+DAY_S = 86_400.0
+JUMPS_S = (DAY_S, -DAY_S, 0.0)
+
+
+def command(fault: str) -> Sequence[str]:
+    """That starts it."""
+    return (sys.executable, "-m", "tests.drills.planted", fault)
+
+
+def clock(*names: str) -> None:
+    """These clocks jump."""
+    jumped = 0
+    ahead_s = 0.0
+
+    def jump(*_: object) -> None:
+        nonlocal jumped, ahead_s
+        ahead_s = JUMPS_S[jumped % len(JUMPS_S)]
+        jumped += 1
+
+    def jumping(before: Callable[[], float], unit: int) -> Callable[[], float]:
+        return lambda: before() + type(before())(ahead_s * unit)
+
+    for name in names:
+        setattr(time, name, jumping(getattr(time, name), 10**9 if name.endswith("_ns") else 1))
+    signal.signal(signal.SIGUSR1, jump)
+
+
+def leak(keep: Callable[[bytes], object]) -> None:
+    """Of every body that comes."""
+    from service.exchange import Exchange
+
+    before, kept = Exchange.feed, []
+
+    def feed(self: Exchange, part: bytes) -> None:
+        kept.append(keep(part))
+        before(self, part)
+
+    Exchange.feed = feed
+
+
+def slow_replacement() -> None:
+    from service import workers
+
+    workers.FIRST_BACKOFF_S = 60.0
+
+
+def waiting_log() -> None:
+    """As it is where nothing is done about it."""
+    from service import logs
+
+    logs.Writer.put = lambda self, text: logs._to_stderr(text)
+
+
+def endless_runs() -> None:
+    from service import graph
+
+    graph._Watch._look = lambda self: None
+
+
+def shared_nan() -> None:
+    """One item's NaN is all the batch's."""
+    from service.model import Model
+
+    def run(self: Model, *arguments: object) -> object:
+        found = before(self, *arguments)
+        for wrong in (one for one in found if isinstance(one, Exception)):
+            raise wrong
+        return found
+
+    before, Model._run = Model._run, run
+
+
+def forgetful_scan() -> None:
+    """What cannot be read now is not there."""
+    from service import repository
+
+    before = repository.look
+    repository.look = lambda folder: (before(folder)[0], set())
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    "clock": lambda: clock("time", "time_ns"),
+    "every-clock": lambda: clock("time", "time_ns", "monotonic"),
+    "leaking-bodies": lambda: leak(lambda part: bytes(bytearray(part))),
+    "leaking-files": lambda: leak(lambda part: os.open(os.devnull, os.O_RDONLY)),
+    "slow-replacement": slow_replacement,
+    "waiting-log": waiting_log,
+    "endless-runs": endless_runs,
+    "shared-nan": shared_nan,
+    "forgetful-scan": forgetful_scan,
+}
+
+
+if __name__ == "__main__":
+    FAULTS[sys.argv.pop(1)]()
+
+    from service import __main__ as service
+
+    sys.exit(service.main())
