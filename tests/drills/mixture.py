@@ -37,7 +37,7 @@ BODIES = {
     ),
     "/v1/decode": (b'{"codes": [[1]]}', b'{"codes": [[1e39]]}'),
     "/v1/generate": (b'{"count": 1000000000}', b'{"count": -1}', b'{"temperature": 1e300}'),
-    "/v1/neighbors": (b'{"word": "", "k": 99999}'),
+    "/v1/neighbors": (b'{"word": "", "k": 99999}',),
     "/v1/similarity": (b'{"pairs": [["film"]]}',),
 }  # fmt: skip
 """Readable, and wrong in their values."""
