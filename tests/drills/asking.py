@@ -105,13 +105,13 @@ def _some(connection: socket.socket) -> bytes:
     return data
 
 
-def until(condition: Callable[[], object], seconds: float) -> float | None:
+def until(condition: Callable[[], object], seconds: float, every_s: float = 0.02) -> float | None:
     """The seconds until `condition()` holds; None where it does not within `seconds`."""
     begun = time.monotonic()
     while not condition():
         if time.monotonic() - begun > seconds:
             return None
-        time.sleep(0.02)
+        time.sleep(every_s)
     return time.monotonic() - begun
 
 

@@ -3,12 +3,15 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import httpx
 
 from service.metrics import WRITTEN_EVERY_S
 from service.samples import SEVEN_PNG
+from service.settings import Settings
+from service.workers import LAST_BACKOFF_S, WELL_S, Backoff, _Supervisor
 from tests.conftest import write_version
 from tests.drills.access import keys
 
@@ -141,3 +144,18 @@ def test_both_workers_take_up_a_new_version(start, models_dir):
 
 def version(url: str) -> int:
     return httpx.post(f"{url}/v1/classify", content=SEVEN_PNG, headers=PNG).json().get("version", 0)
+
+
+def test_the_wait_before_a_replacement_doubles_and_begins_anew_after_a_worker_that_was_well():
+    backoff = Backoff()
+    assert [backoff.after(0.1) for _ in range(4)] == [0.1, 0.2, 0.4, 0.8]
+    assert [backoff.after(0.1) for _ in range(6)][-1] == LAST_BACKOFF_S
+    assert [backoff.after(WELL_S), backoff.after(0.1)] == [0.1, 0.2]
+
+
+def test_a_signal_ends_the_wait_and_starts_nobody():
+    supervisor = _Supervisor(lambda settings: None, Settings(workers=2))
+    begun = time.monotonic()
+    threading.Timer(0.1, supervisor._tell_stop).start()
+    supervisor._wait(30)
+    assert time.monotonic() - begun < 5
