@@ -43,6 +43,8 @@ AROUND_S = 0.0002
 HUNG_S = 1.0
 """A batch on the event loop that takes longer, hundreds of times what was measured, is ended, and no other runs there."""
 
+LATE_S = 1.0
+"""So long after the deadline of who waits for it a batch elsewhere is ended: they have been told by then."""
 log = logging.getLogger("modelyard.model")
 Result = TypeVar("Result")
 
@@ -89,8 +91,7 @@ class Model:
         self._executor: ThreadPoolExecutor | None = None
         self._max_batch, self._limits = 1, BatchLimits()
         self._loop_thread: int | None = None
-        self._hung = False
-        """Whether a batch ever hung on the event loop."""
+        self._hung = False  # on the event loop, ever
         self._longest_s = float("inf")
         """Of a batch: longer nobody waits for its answers."""
         self._users = 0
@@ -118,7 +119,7 @@ class Model:
     async def start(self, settings: Settings) -> None:
         """Make the threads and the batchers."""
         self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
-        self._loop_thread, self._longest_s = threading.get_ident(), settings.deadline_s
+        self._loop_thread, self._longest_s = threading.get_ident(), settings.deadline_s + LATE_S
         hop_s = await cost.hop_s(self._executor)
         self._max_batch = settings.max_batch
         self._limits = BatchLimits(

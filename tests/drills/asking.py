@@ -66,6 +66,17 @@ class Line:
             self.close()
         return Answer(status, body, time.perf_counter() - begun, head)
 
+    def ask_around(self, request: bytes, meanwhile: Callable[[], object]) -> Answer:
+        """The answer to `request`, the end of which is sent after `meanwhile`."""
+        try:
+            if not self._socket:
+                self._socket = socket.create_connection(self._address, timeout=self._patience_s)
+            self._socket.sendall(request[:-10])
+        except OSError:
+            self.close()  # told by what comes next
+        meanwhile()
+        return self.ask(request[-10:])
+
     def leave_after(self, request: bytes) -> None:
         """Send `request` and wait for nothing."""
         with contextlib.suppress(OSError):

@@ -10,8 +10,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 DAY_S = 86_400.0
+JUMPED = "the clock jumps to"
 JUMPS_S = (DAY_S, -DAY_S, 0.0)
 
 
@@ -29,6 +31,7 @@ def clock(*names: str) -> None:
         nonlocal jumped, ahead_s
         ahead_s = JUMPS_S[jumped % len(JUMPS_S)]
         jumped += 1
+        os.write(2, f"{JUMPED} {ahead_s} s\n".encode())
 
     def jumping(before: Callable[[], float], unit: int) -> Callable[[], float]:
         return lambda: before() + type(before())(ahead_s * unit)
@@ -83,12 +86,17 @@ def shared_nan() -> None:
     before, Model._run = Model._run, run
 
 
-def forgetful_scan() -> None:
-    """What cannot be read now is not there."""
+def forgetful() -> None:
+    """A repository that cannot be read is an empty one."""
     from service import repository
 
-    before = repository.look
-    repository.look = lambda folder: (before(folder)[0], set())
+    def look(models_dir: Path) -> object:
+        try:
+            return before(models_dir)
+        except OSError:
+            return [], set()
+
+    before, repository.look = repository.look, look
 
 
 FAULTS: dict[str, Callable[[], None]] = {
@@ -99,7 +107,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "waiting-log": waiting_log,
     "endless-runs": endless_runs,
     "shared-nan": shared_nan,
-    "forgetful-scan": forgetful_scan,
+    "forgetful": forgetful,
 }
 
 
