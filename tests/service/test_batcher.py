@@ -317,3 +317,12 @@ async def test_only_so_many_of_the_oldest_are_looked_at():
     bench.submit(10, 500, 600, 700, 11)
     await bench.finish()
     assert bench.batches[0] == [10, 500]
+
+
+@pytest.mark.parametrize("here", [True, False])
+async def test_an_answer_that_is_an_error_is_its_members_alone(here):
+    bench = Bench(here=here, run=lambda items: [ModelFailed("no") if item == 2 else item for item in items])
+    one, two, three = bench.submit(1, 2, 3)
+    await (bench.turn() if here else bench.finish())
+    assert (one.result().answer, three.result().answer) == (1, 3)
+    assert isinstance(two.exception(), ModelFailed)

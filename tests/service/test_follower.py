@@ -1,5 +1,6 @@
 """What is served follows the repository and its policies."""
 
+import asyncio
 import os
 import shutil
 import time
@@ -371,3 +372,38 @@ async def test_freed_memory_is_given_back_after_the_first_look_alone(follower, m
     await follower.look()
     await follower.look()
     assert given == [1]
+
+
+async def test_a_model_whose_folder_cannot_be_read_stays_as_it_is(registry, follower, models_dir, monkeypatch):
+    await follower.look()
+    monkeypatch.setattr(repository, "look", lambda _: ([], {"light", "unknown"}))
+    await follower.look()
+    assert served(registry) == {"light": [1]}
+
+
+async def test_a_repository_that_comes_back_is_said_to_be_there(follower, models_dir, tmp_path, caplog):
+    caplog.set_level("INFO")
+    models_dir.rename(tmp_path / "elsewhere")
+    await follower.look()
+    (tmp_path / "elsewhere").rename(models_dir)
+    await follower.look()
+    await follower.look()
+    assert [one.message for one in caplog.records].count("the repository can be read again") == 1
+
+
+async def test_folders_that_take_long_to_look_through_are_looked_through_less_often(follower, monkeypatch):
+    slept, scan = [], repository.look
+
+    def slow(models_dir):
+        time.sleep(0.1)
+        return scan(models_dir)
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(repository, "look", slow)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await follower.follow()
+    assert slept[0] >= 10 * 0.1

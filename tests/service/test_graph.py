@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
 from service import graph, metrics
 from service.cuda import Card
-from service.graph import Graph, ProviderMissing, choose_provider
+from service.graph import Graph, ProviderMissing, TookTooLong, choose_provider
 from tests.card import FakeCard
 from tests.conftest import ROOT, light_golden, light_graph, words_graph
+from tests.drills.graphs import hanging
 
 
 def test_a_graph_answers():
@@ -169,3 +171,23 @@ def test_a_graph_gives_back_what_its_largest_run_took(gives_back):
     command = [sys.executable, "-c", MEASURED, str(gives_back)]  # a process of its own: here others have left memory to take
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert (float(said) > 10) == gives_back
+
+
+def test_runs_that_take_too_long_together_are_ended_and_later_ones_go_on():
+    one = Graph(hanging(), "cpu")
+    white, grey = ({"image": np.full((1, 28, 28, 1), light, np.uint8)} for light in (255, 51))
+    begun = time.monotonic()
+    with graph.within(30), pytest.raises(TookTooLong, match=r"longer than 0\.2 s"), graph.within(0.2):
+        one.run(white)
+    assert time.monotonic() - begun < 10
+    with graph.within(30):
+        assert one.run(grey)["probabilities"][0, 1] == pytest.approx(0.2)
+
+
+def test_nothing_more_is_run_when_the_time_is_spent():
+    one, grey = Graph(light_graph(), "cpu"), {"image": np.full((1, 28, 28, 1), 51, np.uint8)}
+    with graph.within(0):
+        time.sleep(10 * graph._Watch.EVERY_S)
+        with pytest.raises(TookTooLong):
+            one.run(grey)
+    one.run(grey)

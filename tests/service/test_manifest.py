@@ -51,3 +51,7 @@ def test_a_row_has_no_batch_axis():
 
 def test_the_digest_is_sha256():
     assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_tensors_free_axes_are_named_but_for_the_rows():
+    assert TensorSpec(name="x", datatype="FP32", shape=("batch", "time", 3, "width")).free == ["time", "width"]

@@ -7,13 +7,14 @@ import pytest
 
 from service import cost, model, repository
 from service.cost import Cost
-from service.errors import Unavailable
+from service.errors import ModelFailed, Unavailable
 from service.family import rooms
 from service.graph import Graph
 from service.manifest import Golden as Recorded
 from service.repository import BrokenVersion
 from service.settings import Settings
 from tests.conftest import light_golden, light_graph, write_codes_version, write_version, write_words_version
+from tests.drills.graphs import hanging
 
 pytestmark = pytest.mark.anyio
 
@@ -165,3 +166,35 @@ def test_a_batch_runs_on_the_loop_where_it_is_short_and_no_core_is_free_beside_i
     loaded = load(models_dir)
     loaded.cost = Cost({(1, 1): 0.0003, (2, 1): 0.0005, (4, 1): 0.003})
     assert loaded._runs_here(0.0001, slots)(rows, 1) is here
+
+
+async def test_nan_for_one_row_fails_whoever_asked_for_it_and_nobody_else_in_the_batch(tmp_path):
+    write_version(tmp_path, files={"model.onnx": light_graph(fragile=True)})
+    loaded = await started(tmp_path)
+    asked = [loaded.predict([rows(light)], loaded.room.predict, plainly) for light in (255, 0, 51)]
+    white, black, grey = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(black, ModelFailed)
+    assert {timing.batch_rows for _, timing in (white, grey)} == {3}
+    assert [found[0]["probabilities"][0, 1] for found, _ in (white, grey)] == pytest.approx([1, 0.2])
+    await loaded.close()
+
+
+async def test_a_batch_that_hangs_on_the_loop_is_ended_soon_and_no_other_runs_there(tmp_path, monkeypatch):
+    write_version(tmp_path, files={"model.onnx": hanging()})
+    monkeypatch.setattr(model, "HUNG_S", 0.3)
+    monkeypatch.setattr(model, "LATE_S", 0.0)
+    loaded = load(tmp_path)
+    loaded.cost = Cost({(1, 1): 0.0001})
+    await loaded.start(Settings(max_batch=4, deadline_s=0.5))
+    for _ in range(2):
+        with pytest.raises(ModelFailed):
+            await loaded.predict([rows(255)], loaded.room.predict, plainly)
+        assert not loaded._runs_here(1, 1)(1, 1)
+    await loaded.predict([rows(51)], loaded.room.predict, plainly)
+    await loaded.close()
+
+
+def test_a_version_that_hangs_when_it_is_checked_is_refused(tmp_path):
+    write_version(tmp_path, files={"model.onnx": hanging(always=True)})
+    with pytest.raises(BrokenVersion, match=r"took longer than 0\.3 s"):
+        load(tmp_path, rehearsal_s=0.3)

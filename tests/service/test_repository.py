@@ -1,6 +1,8 @@
 """Versions on disk."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +71,37 @@ def test_a_version_in_the_wrong_folder_is_refused(models_dir):
     (models_dir / "light/1").rename(models_dir / "light/2")
     with pytest.raises(BrokenVersion, match="its manifest is of light 1, its folder of light 2"):
         repository.read(repository.scan(models_dir)[0])
+
+
+def test_a_pipe_is_never_opened(models_dir):
+    os.mkfifo(models_dir / "light/1/extra")
+    for name in ("golden.npz", "manifest.json"):
+        found = repository.scan(models_dir)
+        (models_dir / "light/1" / name).unlink()
+        os.mkfifo(models_dir / "light/1" / name)
+        if name == "golden.npz":
+            with pytest.raises(BrokenVersion, match=r"golden\.npz is no file"):
+                repository.read(found[0])
+    assert repository.scan(models_dir) == []
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_a_model_that_cannot_be_read_now_is_told_apart_from_one_that_is_gone(models_dir, monkeypatch, error):
+    write_version(models_dir, "other")
+    before = Path.iterdir
+
+    def iterdir(self: Path):
+        if self.name == "light":
+            raise OSError(error, os.strerror(error))
+        return before(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    found, unread = repository.look(models_dir)
+    assert ([one.name for one in found], unread) == (["other"], {"light"})
+
+
+def test_what_is_no_folder_or_leads_nowhere_has_no_versions(models_dir):
+    (models_dir / "a").write_text("")
+    (models_dir / "b").symlink_to(models_dir / "b")
+    (models_dir / "c").symlink_to(models_dir / "none")
+    assert [one.name for one in repository.scan(models_dir)] == ["light"]

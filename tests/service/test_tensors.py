@@ -93,3 +93,9 @@ def test_singles_are_the_rows_in_order():
     singles = tensors.singles(batch)
     assert [one["a"].tolist() for one in singles] == [[[0, 1]], [[2, 3]], [[4, 5]]]
     assert [one["b"].tolist() for one in singles] == [[0], [1], [2]]
+
+
+def test_an_answer_or_what_is_wrong_with_it():
+    right, wrong = {"y": np.array([1.0])}, {"y": np.array([np.nan])}
+    assert tensors.or_error(right) is right
+    assert isinstance(tensors.or_error(wrong), ModelFailed)
