@@ -105,7 +105,7 @@ def copies(graph: Graph, count: int, folder: Path) -> Path:
         name = graph.model if index == 0 else f"{graph.model}{index}"
         shutil.copytree(source, repository / name / source.name)
         manifest = repository / name / source.name / "manifest.json"
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "name": name}))
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "name": name, "sha256": None}))
     return repository
 
 

@@ -6,6 +6,7 @@ knows neither PyTorch nor onnxruntime.
 
 import io
 import math
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ Arrays = dict[str, Array]
 
 CHOICES = 0.02
 """Of an output's whole numbers, those that may differ from what was recorded."""
+LARGEST = 2**29
+"""Bytes of the arrays together: a packed file may hold a thousand times its size in zeros."""
 SINGLE_ROWS = 8
 """Rows that are also asked one by one, because a batch of one takes other paths through a runtime."""
 
@@ -45,6 +48,7 @@ class Golden:
     def unpack(cls, data: bytes) -> "Golden":
         """From the bytes of an .npz file. Raises ValueError where it is none of ours; never unpickles."""
         try:
+            _check_size(data)
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
         except Exception as error:
@@ -89,3 +93,10 @@ class Golden:
     def magnitude(self, name: str) -> float:
         """What a difference of this output is measured in: its largest recorded value, or 1."""
         return max(1.0, float(np.abs(self.outputs[name].astype(np.float64)).max(initial=0)))
+
+
+def _check_size(data: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        size = sum(one.file_size for one in packed.infolist())  # no more than that is unpacked, whatever is there
+    if size > LARGEST:
+        raise ValueError(f"it unpacks to {size} bytes; at most {LARGEST} are read")

@@ -4,7 +4,7 @@ from typing import Any
 
 from service.manifest import Manifest
 
-PASSED_OVER = ("files", "golden.parity", "training.finished", "training.seconds", "statistics", "version")
+PASSED_OVER = ("files", "golden.parity", "training.finished", "training.seconds", "sha256", "statistics", "version")
 """What differs between any two versions, or is too long to read."""
 LONGEST = 200
 """Characters of a value that a difference shows."""

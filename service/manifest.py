@@ -1,20 +1,28 @@
 """The contract between training and service: what `models/<name>/<version>/manifest.json` says.
 
-Pure: pydantic classes, and the digest they carry. Knows neither how a version is trained nor how it is served; both sides
-import it. `Manifest.read` is the only way in, `Manifest.write` the only way out.
+Pure: pydantic classes, and the digests they carry. Knows neither how a version is trained nor how it is served; both sides
+import it. `Manifest.read` is the only way in, `Manifest.dump` the only way out.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from service import files
 
 SCHEMA: Final = 1
 MANIFEST = "manifest.json"
+LARGEST_MANIFEST = 2**24
+"""Bytes that are read: a thousand times what is usual."""
+NO_DIGEST = "0" * 64
+"""Where a file holds its own digest, what stands there while that is taken."""
+SHOWN_FAULTS = 3
 GOLDEN = "golden.npz"
 SAMPLES = "samples.json"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
@@ -136,6 +144,8 @@ class Manifest(_Part):
     """Everything that is known about one version; its presence means that the folder is complete."""
 
     schema_version: Literal[1] = SCHEMA
+    sha256: Digest | None = None
+    """Of the file that it was read from, with zeros in the place of this; none in files written before there was one."""
     name: Name
     version: int = Field(ge=1, le=999_999_999)
     family: Name
@@ -181,11 +191,20 @@ class Manifest(_Part):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The manifest in `folder`. Raises OSError where there is none, ValueError where it is not a manifest."""
-        return cls.model_validate_json((folder / MANIFEST).read_bytes())
+        data = files.read(files.inside(folder, MANIFEST), LARGEST_MANIFEST)
+        try:
+            manifest = cls.model_validate_json(data)
+        except ValidationError as error:
+            raise ValueError(faults(error)) from error
+        if manifest.sha256 and not sealed(data, manifest.sha256):
+            raise ValueError("it does not have the SHA-256 that it states")
+        json.loads(data, object_pairs_hook=_once)
+        return manifest
 
     def dump(self) -> bytes:
-        """As JSON, indented, ending in a newline."""
-        return self.model_dump_json(indent=2).encode() + b"\n"
+        """As JSON, indented, ending in a newline, with its digest."""
+        unsealed = self.model_copy(update={"sha256": NO_DIGEST})
+        return seal(unsealed.model_dump_json(indent=2).encode() + b"\n")
 
     def public(self) -> dict[str, Any]:
         """As plain values, for an answer."""
@@ -195,3 +214,25 @@ class Manifest(_Part):
 def sha256(data: bytes) -> str:
     """Hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()
+
+
+def seal(data: bytes) -> bytes:
+    """`data` with its own SHA-256 in the place of the first NO_DIGEST."""
+    return data.replace(NO_DIGEST.encode(), sha256(data).encode(), 1)
+
+
+def sealed(data: bytes, stated: str) -> bool:
+    """Whether `data` is as it was when it was given the digest that it states."""
+    return sha256(data.replace(stated.encode(), NO_DIGEST.encode(), 1)) == stated
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong, without what was read: a link may have led to somebody's secrets."""
+    found = error.errors(include_url=False, include_input=False)[:SHOWN_FAULTS]
+    said = (": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in found)
+    return f"{error.title}: {'; '.join(said)}"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("it says one thing twice")

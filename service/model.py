@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from service import cost, family, metrics, protocol, samples, tensors
+from service import cost, family, metrics, protocol, repository, samples, tensors
 from service.batcher import Answered, Batcher, BatchLimits, Costs, Size
 from service.bodies import Body
 from service.cuda import Card
@@ -255,6 +255,7 @@ def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> lis
     return answers
 
 
+@repository.refusing()
 def load(
     contents: Contents, rooms: Mapping[str, Room], provider: Provider, settings: Settings, known: cost.Cost | None = None
 ) -> Model:
@@ -276,15 +277,12 @@ def _load(
     room = rooms.get(manifest.family)
     if room is None:
         raise BrokenVersion(f"its family is {manifest.family!r}; this service has {sorted(rooms)}")
-    try:
-        card = Card(settings.gpu_memory_mb, settings.falls_back, settings.max_batch if settings.gpu_graphs else 0)
-        graphs = {name: _open(contents, name, provider, card) for name in manifest.graphs}
-        assets = room.assets(manifest, contents.files, settings)
-        verbs = [verb for verb in room.verbs if verb.suits(manifest)]
-        opened = Opened(graphs, assets, samples.read(contents.files, _example(verbs[0], assets) if verbs else {}))
-        properties = watched(room, manifest)
-    except (ValueError, KeyError) as error:
-        raise BrokenVersion(str(error)) from error
+    card = Card(settings.gpu_memory_mb, settings.falls_back, settings.max_batch if settings.gpu_graphs else 0)
+    graphs = {name: _open(contents, name, provider, card) for name in manifest.graphs}
+    assets = room.assets(manifest, contents.files, settings)
+    verbs = [verb for verb in room.verbs if verb.suits(manifest)]
+    opened = Opened(graphs, assets, samples.read(contents.files, _example(verbs[0], assets) if verbs else {}))
+    properties = watched(room, manifest)
 
     def run(rows: int, length: int) -> Arrays:
         return room.predict(graphs, tensors.ones(manifest.graph.inputs, rows, length))
@@ -321,7 +319,7 @@ def _replay(contents: Contents, predict: Callable[[Arrays], Arrays], drift: Drif
         difference = golden.difference(predict)
         drift.observe(golden.inputs, golden.outputs)
     except Exception as error:
-        raise BrokenVersion(f"{GOLDEN} cannot be replayed: {' '.join(str(error).split())[:200]}") from error
+        raise BrokenVersion(f"{GOLDEN} cannot be replayed: {repository.told(error)}") from error
     if golden.rows != stated.rows:
         raise BrokenVersion(f"{GOLDEN} has {golden.rows} rows, the manifest states {stated.rows}")
     if not difference <= stated.tolerance:  # so that NaN is refused too
@@ -347,4 +345,4 @@ def _answer_example(verb: Verb, opened: Opened, settings: Settings) -> None:
                 if verb.draw:
                     verb.draw(row, assets)
     except Exception as error:
-        raise BrokenVersion(f"it fails on the example of {verb.name!r}: {' '.join(str(error).split())[:200]}") from error
+        raise BrokenVersion(f"it fails on the example of {verb.name!r}: {repository.told(error)}") from error

@@ -15,6 +15,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service import files
+
 FILE = "policy.json"
 LARGEST_FILE = 64 * 1024
 
@@ -95,8 +97,7 @@ def read(model: Path, unwritten: Policy) -> Policy:
     Raises ValueError where the file cannot be understood, OSError where it cannot be read.
     """
     try:
-        with (model / FILE).open("rb") as file:
-            data = file.read(LARGEST_FILE)
+        data = files.read(model / FILE, LARGEST_FILE)
     except FileNotFoundError:
         return unwritten
     try:

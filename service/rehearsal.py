@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service import model, repository
+from service import files, model, repository
 from service.cost import Cost
 from service.family import rooms
 from service.graph import Provider
-from service.manifest import MANIFEST, sha256
+from service.manifest import LARGEST_MANIFEST, MANIFEST, sha256
 from service.repository import BrokenVersion, Found
 from service.settings import Settings
 
@@ -148,7 +148,7 @@ def _starves(pid: int) -> bool:
 
 def _manifest_digest(found: Found) -> str:
     try:
-        return sha256((found.folder / MANIFEST).read_bytes())
+        return sha256(files.read(files.inside(found.folder, MANIFEST), LARGEST_MANIFEST))
     except OSError as error:
         raise BrokenVersion(f"its manifest cannot be read: {error.strerror}") from error
 

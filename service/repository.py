@@ -6,15 +6,26 @@ A look at the folders costs a few system calls a version and works on every file
 no change events), so the repository is looked at again and again instead of watched.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
 
-from service.manifest import FILE, MANIFEST, NAME, VERSION, Manifest, sha256
+from pydantic import ValidationError
+
+from service import files
+from service.manifest import FILE, MANIFEST, NAME, VERSION, Manifest, faults, sha256
+
+PLACE = re.compile(r"(?<!\S)/\S{1,200}:\d{1,6}(?!\S) ?")
+"""Where in its sources a library found the fault."""
 
 
 class BrokenVersion(Exception):
     """A version that must not be served; the message says why, in words for the log and the repository index."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(PLACE.sub("", reason))
 
 
 @dataclass(frozen=True, order=True)
@@ -62,8 +73,6 @@ def _found(name: str, folder: Path) -> Found | None:
         state = (folder / MANIFEST).stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not S_ISREG(state.st_mode):  # to open a pipe would wait for ever
-        return None
     return Found(name, int(folder.name), folder, (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
@@ -72,7 +81,7 @@ def read(found: Found) -> Contents:
     try:
         manifest = Manifest.read(found.folder)
     except (OSError, ValueError) as error:
-        raise BrokenVersion(f"its manifest cannot be read: {_short(error)}") from error
+        raise BrokenVersion(f"its manifest cannot be read: {told(error)}") from error
     if (manifest.name, manifest.version) != (found.name, found.version):
         raise BrokenVersion(
             f"its manifest is of {manifest.name} {manifest.version}, its folder of {found.name} {found.version}"
@@ -85,18 +94,33 @@ def _checked(found: Found, manifest: Manifest, name: str) -> bytes:
         raise BrokenVersion(f"the file name {name!r} is not plain")
     stated = manifest.files[name]
     try:
-        state = (found.folder / name).stat()
-        if not S_ISREG(state.st_mode):
-            raise BrokenVersion(f"{name} is no file")
-        if (size := state.st_size) != stated.size_bytes:
+        path = files.inside(found.folder, name)
+        if (size := path.stat().st_size) != stated.size_bytes:
             raise BrokenVersion(f"{name} has {size} bytes, the manifest states {stated.size_bytes}")
-        data = (found.folder / name).read_bytes()
+        data = files.read(path, stated.size_bytes)
     except OSError as error:
-        raise BrokenVersion(f"{name} cannot be read: {error.strerror}") from error
+        raise BrokenVersion(f"{name} cannot be read: {told(error)}") from error
     if sha256(data) != stated.sha256:
         raise BrokenVersion(f"{name} does not have the SHA-256 that the manifest states")
     return data
 
 
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def told(error: Exception) -> str:
+    """A fault in one line, without where in the file system it was met."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    said = faults(error) if isinstance(error, ValidationError) else str(error)
+    return " ".join(said.split())[:300]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever goes wrong with a version is why it must not be served: a room may expect more of its files than it checks."""
+    try:
+        yield
+    except BrokenVersion:
+        raise
+    except ValueError as error:
+        raise BrokenVersion(told(error)) from error
+    except Exception as error:
+        raise BrokenVersion(f"it cannot be loaded: {type(error).__name__}: {told(error)}") from error

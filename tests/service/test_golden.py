@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from service import golden
 from service.golden import Golden
 
 DOUBLED = Golden({"x": np.arange(12.0).reshape(12, 1)}, {"y": 2 * np.arange(12.0).reshape(12, 1)})
@@ -45,6 +46,14 @@ def test_a_broken_file_is_refused(data):
 def test_pickled_objects_are_refused():
     with pytest.raises(ValueError, match="pickle"):
         Golden.unpack(Golden({"x": np.array([{}], object)}, {"y": np.zeros(1)}).pack())
+
+
+def test_a_small_file_of_very_much_is_not_unpacked(monkeypatch):
+    data = Golden({"x": np.zeros((2, 10**6))}, {"y": np.zeros((2, 1))}).pack()
+    assert len(data) < 2**16
+    monkeypatch.setattr(golden, "LARGEST", 10**6)
+    with pytest.raises(ValueError, match=r"it unpacks to 16\d* bytes; at most 1000000 are read"):
+        Golden.unpack(data)
 
 
 CHOSEN = Golden({"x": np.arange(100.0).reshape(100, 1)}, {"place": np.arange(100).reshape(100, 1), "y": np.zeros((100, 1))})

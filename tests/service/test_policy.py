@@ -57,12 +57,17 @@ def test_a_change_leaves_other_fields_alone(tmp_path):
         (b'{"pined": 1}', "policy.json at pined"),
         (b'{"schema_version": 2}', "policy.json at schema_version"),
         (b'{"pinned": 1, "trial": {"kind": "canary", "version": 2, "percent": 101}}', r"policy.json at trial\.percent"),
-        (b'{"ended": "' + b"x" * policy.LARGEST_FILE + b'"}', "policy.json: Invalid JSON"),
     ],
 )
 def test_a_broken_file_is_refused_with_the_place(tmp_path, content, place):
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(ValueError, match=place):
+        policy.read(tmp_path, Policy())
+
+
+def test_a_file_too_large_to_be_one_is_not_read(tmp_path):
+    (tmp_path / FILE).write_bytes(b'{"ended": "' + b"x" * policy.LARGEST_FILE + b'"}')
+    with pytest.raises(OSError, match="at most"):
         policy.read(tmp_path, Policy())
 
 

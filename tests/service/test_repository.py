@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,12 +60,51 @@ def test_one_flipped_bit_is_refused_and_named(models_dir):
         (lambda folder: (folder / "manifest.json").write_text("{"), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "its manifest cannot be read"),
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "its manifest cannot be read"),
+        (lambda folder: instead(os.mkfifo, folder / "manifest.json"), "its manifest cannot be read: it is no plain file"),
+        (lambda folder: instead(Path.mkdir, folder / "model.onnx"), "model.onnx has"),
+        (lambda folder: linked(folder / "model.onnx"), "it is a link that leads out of its folder"),
+        (lambda folder: linked(folder / "manifest.json"), "it is a link that leads out of its folder"),
     ],
 )
 def test_a_broken_version_is_refused_with_the_reason(models_dir, break_it, reason):
     break_it(models_dir / "light/1")
     with pytest.raises(BrokenVersion, match=reason):
         repository.read(repository.scan(models_dir)[0])
+
+
+def instead(make: Callable[[Path], object], path: Path) -> None:
+    path.unlink()
+    make(path)
+
+
+def linked(path: Path) -> None:
+    """The same bytes, elsewhere."""
+    elsewhere = path.rename(path.parents[3] / path.name)
+    path.symlink_to(elsewhere)
+
+
+def test_a_link_inside_the_folder_is_followed(models_dir):
+    folder = models_dir / "light/1"
+    (folder / "model.onnx").rename(folder / "stored")
+    (folder / "model.onnx").symlink_to("stored")
+    assert repository.read(repository.scan(models_dir)[0])
+
+
+def test_a_reason_tells_neither_where_files_nor_where_sources_are(models_dir):
+    (models_dir / "light/1/model.onnx").unlink()
+    with pytest.raises(BrokenVersion) as raised:
+        repository.read(repository.scan(models_dir)[0])
+    assert str(raised.value) == "model.onnx cannot be read: No such file or directory"
+    assert str(BrokenVersion("FAIL : /src/core/math.cc:256 Div was false")) == "FAIL : Div was false"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(ValueError("no such"), "no such"), (TypeError("it\nis"), "it cannot be loaded: TypeError: it is")]
+)
+def test_whatever_goes_wrong_with_a_version_is_its_reason(error, reason):
+    with pytest.raises(BrokenVersion) as raised, repository.refusing():
+        raise error
+    assert str(raised.value) == reason
 
 
 def test_a_version_in_the_wrong_folder_is_refused(models_dir):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service import images
-from service.manifest import MANIFEST
+from service.manifest import MANIFEST, Manifest
 from service.samples import NOUGHT, SEVEN, SEVEN_PNG
 from service.settings import Settings
 from tests.conftest import SIDE, serving, write_codes_version
@@ -331,8 +331,9 @@ async def test_a_version_whose_parts_do_not_fit_is_refused(tmp_path, changes, to
 
 async def test_a_variational_version_whose_graph_takes_no_noise_is_refused(tmp_path):
     folder = write_codes_version(tmp_path)
-    text = (folder / MANIFEST).read_text().replace('"undercomplete"', '"variational"')
-    (folder / MANIFEST).write_text(text)
+    manifest = Manifest.read(folder)
+    training = manifest.training.model_copy(update={"config": {"kind": "variational"}})
+    (folder / MANIFEST).write_bytes(manifest.model_copy(update={"training": training}).dump())
     async with serving(Settings(models_dir=tmp_path, reload_s=0.05, drain_delay_s=0)) as client:
         (refused,) = (await client.get("/v1/models")).json()["refused"]
         assert "the graph 'model' takes rows of" in refused["reason"]

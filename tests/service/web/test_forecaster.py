@@ -32,7 +32,9 @@ def others(tmp_path_factory):
     for version in (1, 2):
         shutil.copytree(newest, models / "oil" / str(version))
         manifest = models / "oil" / str(version) / "manifest.json"
-        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": version, "parent": None}))
+        manifest.write_text(
+            json.dumps({**json.loads(manifest.read_text()), "version": version, "parent": None, "sha256": None})
+        )
     with servers(tmp_path_factory.mktemp("log")) as begin:
         yield begin(models_dir=models)
 
