@@ -27,6 +27,10 @@ def read(path: Path, most: int) -> bytes:
 def inside(folder: Path, name: str) -> Path:
     """The file of that name in `folder`. Raises OSError where a link leads out of the folder."""
     path = folder / name
-    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        leaves = path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())
+    except RuntimeError as error:  # Python's word for a circle of links before 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from error
+    if leaves:
         raise OSError(errno.EXDEV, "it is a link that leads out of its folder")
     return path

@@ -169,7 +169,7 @@ class Manifest(_Part):
     source: Source
     statistics: dict[str, JsonValue] = {}
     """Of the training inputs, to compare live inputs with."""
-    limits: dict[str, int] = {}
+    limits: dict[str, Annotated[int, Field(ge=1, le=2**24)]] = {}
     training: Training
     parent: int | None = None
     """The version that was the newest when this one was published."""

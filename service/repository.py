@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from service import files
 from service.manifest import FILE, MANIFEST, NAME, VERSION, Manifest, faults, sha256
 
-PLACE = re.compile(r"(?<!\S)/\S{1,200}:\d{1,6}(?!\S) ?")
+PLACE = re.compile(r"(?<!\S)\S{1,200}\.(?:cc|cpp|h|py):\d{1,6} ?")
 """Where in its sources a library found the fault."""
 
 
@@ -76,6 +76,20 @@ def _found(name: str, folder: Path) -> Found | None:
     return Found(name, int(folder.name), folder, (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Whatever goes wrong with a version is why it must not be served: a room may expect more of its files than it checks."""
+    try:
+        yield
+    except BrokenVersion:
+        raise
+    except ValueError as error:
+        raise BrokenVersion(told(error)) from error
+    except Exception as error:
+        raise BrokenVersion(f"it cannot be loaded: {type(error).__name__}: {told(error)}") from error
+
+
+@refusing()
 def read(found: Found) -> Contents:
     """The manifest and files of a version. Raises BrokenVersion where anything is not as the manifest says."""
     try:
@@ -111,16 +125,3 @@ def told(error: Exception) -> str:
         return error.strerror or type(error).__name__
     said = faults(error) if isinstance(error, ValidationError) else str(error)
     return " ".join(said.split())[:300]
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Whatever goes wrong with a version is why it must not be served: a room may expect more of its files than it checks."""
-    try:
-        yield
-    except BrokenVersion:
-        raise
-    except ValueError as error:
-        raise BrokenVersion(told(error)) from error
-    except Exception as error:
-        raise BrokenVersion(f"it cannot be loaded: {type(error).__name__}: {told(error)}") from error

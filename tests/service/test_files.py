@@ -32,6 +32,9 @@ def test_a_link_may_lead_through_its_folder_and_not_out_of_it(tmp_path):
         (folder / name).symlink_to(target)
     assert files.inside(folder, "in")
     assert files.inside(folder, "plain") == folder / "plain"
+    (folder / "round").symlink_to("round")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.read(files.inside(folder, "round"), 3)
     for name in ("out", "far"):
         with pytest.raises(OSError, match="leads out of its folder"):
             files.inside(folder, name)
