@@ -124,8 +124,9 @@ class Follower:
         entry.refused = {version: one for version, one in entry.refused.items() if version in found}
         await self._read_policy(name, entry)
         keep = await self._load_wanted(entry)
-        if name in self._agreeing and entry.answering:
-            keep.add(entry.answering)  # others still answer with it
+        refused_all = found and not keep and not entry.policy.unloaded
+        if entry.answering and (name in self._agreeing or refused_all):
+            keep.add(entry.answering)  # others still answer with it, or nothing on disk can take its place
         for version in set(entry.served) - keep:
             self._drop(name, entry, version)
         self._choose(name, entry)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service import files
 
 FILE = "policy.json"
+ASIDE = ".policy-"
 LARGEST_FILE = 64 * 1024
 
 Number = Annotated[int, Field(ge=1, le=999_999_999)]
@@ -118,8 +119,10 @@ def stamp(model: Path) -> tuple[int, int, int] | None:
 
 
 def write(model: Path, policy: Policy) -> None:
-    """Put the policy in place of the one before, whole or not at all. Raises OSError."""
-    descriptor, aside = tempfile.mkstemp(prefix=".policy-", dir=model)
+    """Put the policy in place of the one before, whole or not at all; whoever writes has `locked` it. Raises OSError."""
+    for left in model.glob(f"{ASIDE}*"):  # by one that was killed
+        left.unlink(missing_ok=True)
+    descriptor, aside = tempfile.mkstemp(prefix=ASIDE, dir=model)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(policy.model_dump_json(indent=2, exclude_defaults=True).encode() + b"\n")
@@ -130,6 +133,16 @@ def write(model: Path, policy: Policy) -> None:
     except BaseException:
         Path(aside).unlink(missing_ok=True)
         raise
+    _sync(model)
+
+
+def _sync(folder: Path) -> None:
+    """So that what was renamed in it is so after a power cut too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

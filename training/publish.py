@@ -3,12 +3,15 @@
     models/<name>/.incoming-…/model.onnx golden.npz … manifest.json  --rename-->  models/<name>/<version>/
 
 A reader sees the whole version or none of it; whatever fails, what was there stays. Two publishers at once get two numbers.
+A publisher holds a lock on its folder; a folder that nobody holds was left by one that was killed, and the next one removes it.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,24 +107,73 @@ def publish(models_dir: Path, name: str, files: Mapping[str, bytes], draft: Call
     """Write a version and return its folder. `draft(version)` makes its manifest. Raises TrainingError."""
     model = models_dir / name
     try:
-        model.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model))
-    except OSError as error:
-        raise TrainingError(f"{model} cannot be written: {error.strerror}.") from error
-    try:
-        for file, data in files.items():
-            _write(aside / file, data)
-        aside.chmod(0o755)  # mkdtemp makes it for its owner alone; the service may be another user
-        folder = _rename(model, aside, lambda version: draft(version).dump())
+        _make(model)
+        with _aside(model) as aside:
+            for file, data in files.items():
+                _write(aside / file, data)
+            aside.chmod(0o755)  # mkdtemp makes it for its owner alone; the service may be another user
+            folder = _rename(model, aside, lambda version: draft(version).dump())
     except OSError as error:
         raise TrainingError(f"{model} cannot be written: {error.strerror}; nothing was published.") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     try:
         _sync(model)
     except OSError as error:
         raise TrainingError(f"{folder} is published, but might not outlive a power cut: {error.strerror}.") from error
     return folder
+
+
+def _make(folder: Path) -> None:
+    """A folder that outlives a power cut, with those above it."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        _sync(one.parent)
+
+
+@contextmanager
+def _aside(model: Path) -> Iterator[Path]:
+    """A folder to write a version to. It is gone in the end, if it was not renamed, and so are those that nobody holds."""
+    with _opened(model) as whole:
+        if _locked(whole, fcntl.LOCK_EX):  # until the new folder is held: nobody must take it for a left one
+            _sweep(model)
+        aside = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model))
+        try:
+            held = os.open(aside, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+        _locked(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(model: Path) -> None:
+    """Remove what killed publishers left."""
+    for left in model.glob(".incoming-*"):
+        with suppress(OSError), _opened(left) as descriptor:
+            if _locked(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _locked(descriptor: int, how: int) -> bool:
+    """Whether the lock is ours; not where somebody else has it, nor on a file system without locks."""
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _rename(model: Path, aside: Path, manifest: Callable[[int], bytes]) -> Path:
@@ -145,14 +197,11 @@ def _rename(model: Path, aside: Path, manifest: Callable[[int], bytes]) -> Path:
 def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
         file.write(data)
+        path.chmod(0o644)  # whatever the umask: the service may be another user
         file.flush()
         os.fsync(file.fileno())
-    path.chmod(0o644)  # whatever the umask: the service may be another user
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with _opened(folder) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

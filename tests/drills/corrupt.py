@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,10 +20,10 @@ import httpx
 
 from service.rehearsal import Rehearsal
 from service.repository import BrokenVersion, Found
-from service.samples import SEVEN_PNG
 from service.settings import Settings
 from tests.conftest import ROOT, Process
 from tests.drills import damage
+from tests.drills.client import asked
 from tests.drills.damage import Spoil
 from tests.drills.figures import Figure, Ground
 
@@ -219,27 +218,3 @@ def _figure(what: str, met: Met, alive: bool, answers: Counter[str]) -> Figure:
         said,
         plain.ok and alive and not wrong and answers.total() > 0,
     )
-
-
-@contextmanager
-def asked(one: Process) -> Iterator[Counter[str]]:
-    """Asks again and again; counts what is answered and by which version."""
-    answers: Counter[str] = Counter()
-    done = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(base_url=one.url, timeout=10) as client:
-            while not done.wait(0.01):
-                try:
-                    said = client.post("/v1/classify", content=SEVEN_PNG, headers={"content-type": "image/png"}).json()
-                    answers[f"{said['predictions'][0]['label']} by {said['version']}"] += 1
-                except (httpx.HTTPError, KeyError, ValueError) as error:
-                    answers[type(error).__name__] += 1
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        yield answers
-    finally:
-        done.set()
-        thread.join()

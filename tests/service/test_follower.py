@@ -119,6 +119,17 @@ async def test_a_removed_version_is_no_longer_served(registry, follower, models_
     assert served(registry) == {"light": [1]}
 
 
+async def test_a_version_that_was_removed_stays_while_no_other_can_answer(registry, follower, models_dir):
+    await follower.look()
+    write_version(models_dir, version=2, files={"model.onnx": b"junk"})
+    shutil.rmtree(models_dir / "light/1")
+    await follower.look()
+    assert registry.get("light").version == 1
+    write_version(models_dir, version=3)
+    await follower.look()
+    assert served(registry) == {"light": [3]}
+
+
 async def test_a_removed_model_is_unknown(registry, follower, models_dir):
     await follower.look()
     shutil.rmtree(models_dir / "light")

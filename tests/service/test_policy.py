@@ -71,6 +71,12 @@ def test_a_file_too_large_to_be_one_is_not_read(tmp_path):
         policy.read(tmp_path, Policy())
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_change(tmp_path):
+    (tmp_path / f"{policy.ASIDE}left").write_bytes(b"{")
+    policy.change(tmp_path, Policy(), pinned=1)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
 def test_a_broken_file_is_not_overwritten_by_a_change(tmp_path):
     (tmp_path / FILE).write_text("{")
     with pytest.raises(ValueError, match="Invalid JSON"):

@@ -113,7 +113,7 @@ def test_a_failure_after_the_rename_does_not_deny_the_version(put, models_dir, m
 
 def test_a_repository_that_is_no_folder_is_one_line(draft, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrainingError, match=r"light cannot be written: Not a directory\.$"):
+    with pytest.raises(TrainingError, match=r"light cannot be written: Not a directory; nothing was published\.$"):
         publish.publish(tmp_path / "file", "light", FILES, draft)
 
 
@@ -266,3 +266,28 @@ def test_looking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
 def test_the_newest_version_is_the_one_to_beat(models_dir, put, draft):
     put()
     assert verdict(models_dir, candidate(draft, 0.1)).parent == 2
+
+
+def test_what_a_killed_publisher_left_is_removed_by_the_next_one_and_what_a_live_one_writes_is_not(put, models_dir):
+    (left := models_dir / "light/.incoming-left").mkdir()
+    (left / "model.onnx").write_bytes(b"half")
+    with publish._aside(models_dir / "light") as live:
+        assert not left.exists()
+        put()
+        assert live.is_dir()
+    assert [path.name for path in sorted((models_dir / "light").iterdir())] == ["1", "2"]
+
+
+def test_where_there_are_no_locks_versions_are_published_and_nothing_is_taken_for_left(put, models_dir, monkeypatch):
+    (left := models_dir / "light/.incoming-left").mkdir()
+    monkeypatch.setattr(publish, "_locked", lambda *_: False)
+    assert complete(put())
+    assert left.is_dir()
+
+
+def test_a_new_models_folder_is_on_disk_with_those_above_it(draft, tmp_path, monkeypatch):
+    synced, sync = [], publish._sync
+    monkeypatch.setattr(publish, "_sync", lambda folder: (synced.append(folder), sync(folder)))
+    publish.publish(tmp_path / "new/models", "light", FILES, draft)
+    assert synced[:3] == [tmp_path / "new/models", tmp_path / "new", tmp_path]
+    assert synced[-1] == tmp_path / "new/models/light"
