@@ -288,10 +288,14 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
     state.network.load_state_dict(part("network."))
     state.averaged.load_state_dict(part("averaged."))
     state.row_losses.copy_(checkpoint.tensors["row_losses"])
+    weights = [weight for group in state.optimizer.param_groups for weight in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in part("optimizer.").items():
         index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = tensor
+        weight = weights[int(index)]
+        # laid out in memory as the weight is (channels last, perhaps): the fused optimizer goes through both side by side
+        placed = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+        moments.setdefault(int(index), {})[key] = placed
     state.optimizer.load_state_dict({"state": moments, "param_groups": checkpoint.values["groups"]})
     scheduler = state.scheduler.state_dict()
     state.scheduler.load_state_dict({**scheduler, **checkpoint.values["scheduler"]})

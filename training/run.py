@@ -1,7 +1,7 @@
 """A run's folder: its configuration, metrics, checkpoint and pictures, and its progress on the terminal.
 
-    runs/<model>/<start>/config.json begun.json metrics.csv checkpoint.safetensors weights.safetensors *.png
-                         summary.json report.html
+    runs/<model>/<start>/config.json begun.json metrics.csv checkpoint.safetensors checkpoint-before.safetensors
+                         weights.safetensors *.png summary.json report.html
 
 `stopped.json` stands there instead of a summary while a failure waits for `--resume`.
 
@@ -12,6 +12,8 @@ import csv
 import io
 import json
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,11 +36,15 @@ from rich.progress import (
 from rich.text import Text
 
 from service.golden import Arrays
-from training.checkpoint import Checkpoint, replace
+from training.checkpoint import Checkpoint, replace, sweep
 from training.room import TrainingError
 
 CONFIG, METRICS, CHECKPOINT, SUMMARY = "config.json", "metrics.csv", "checkpoint.safetensors", "summary.json"
+BEFORE = "checkpoint-before.safetensors"
+"""The checkpoint before the newest, for where that is damaged."""
 SPENT, BEGUN, STOPPED = "spent.json", "begun.json", "stopped.json"
+DAMAGED = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy makes of a damaged file."""
 
 
 class _Rate(ProgressColumn):
@@ -77,6 +83,7 @@ class Run:
                 continue
             if json.loads((folder / CONFIG).read_bytes()) == json.loads(json.dumps(config)):
                 (folder / STOPPED).unlink(missing_ok=True)
+                sweep(folder)
                 return cls(folder, console)
         raise TrainingError(
             f"No unfinished run of '{name}' with these options and data is in {runs_dir / name}; run without --resume."
@@ -86,8 +93,11 @@ class Run:
         """What an earlier process of this run kept under `name`, or what `make` gives now."""
         path = self.folder / f"{name}.npz"
         if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    return {key: file[key] for key in file.files}
+            except DAMAGED as error:
+                self._say(f"{path.name} cannot be read ({error}); it is made again")
         begun = time.perf_counter()
         arrays = make()
         packed = io.BytesIO()
@@ -119,13 +129,29 @@ class Run:
             yield lambda amount: shown.advance(task, amount)
 
     def checkpoint(self) -> Checkpoint | None:
-        """What an earlier process left; None where it had not finished an epoch."""
-        path = self.folder / CHECKPOINT
-        return Checkpoint.read(path) if path.exists() else None
+        """What an earlier process left; None where it had not finished an epoch. Raises TrainingError.
+
+        Where the newest is damaged it is the one before: to train an epoch again comes to the same.
+        """
+        newest, before = self.folder / CHECKPOINT, self.folder / BEFORE
+        if not newest.exists():  # it may have been killed between two renames
+            return Checkpoint.read(before) if before.exists() else None
+        try:
+            return Checkpoint.read(newest)
+        except TrainingError as error:
+            if not before.exists():
+                raise
+            found = Checkpoint.read(before)
+            before.replace(newest)  # the damaged one must not become the one before
+            self._say(f"{error} Going on from the one before.")
+            return found
+
+    def _say(self, trouble: str) -> None:
+        self.console.print(trouble, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
     def record(self, row: dict[str, float], checkpoint: Checkpoint) -> None:
         """After an epoch: the checkpoint first, so that metrics never tell of an epoch that is lost."""
-        checkpoint.write(self.folder / CHECKPOINT)
+        checkpoint.write(self.folder / CHECKPOINT, self.folder / BEFORE)
         replace(self.folder / METRICS, _csv(checkpoint.values["history"]))
         _tensorboard(self.folder, row)
         values = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if key != "epoch")
@@ -147,6 +173,8 @@ class Run:
     def finish(self, summary: dict[str, Any]) -> None:
         """What came of it; a run with a summary is not resumed."""
         replace(self.folder / SUMMARY, json.dumps(summary, indent=2, default=str).encode())
+        for before in self.folder.rglob(BEFORE):
+            before.unlink()
 
     @contextmanager
     def progress(self, total: int, done: int) -> Iterator[Callable[[int, str], None]]:

@@ -8,9 +8,13 @@ import io
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+contexts = get_context("forkserver")
+"""Of child processes that have imported what takes long before they are there."""
+contexts.set_forkserver_preload(["training.__main__", "training.publish", "tests.drills.publish"])
 Kind = Literal["full", "broken", "broken after", "killed", "killed after"]
 KINDS: tuple[Kind, ...] = ("full", "broken", "broken after", "killed", "killed after")
 """ENOSPC; EIO; EIO though it took effect; SIGKILL before and after. Of a write, "after" means half of it."""

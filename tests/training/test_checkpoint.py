@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from training.checkpoint import Checkpoint, replace
 from training.room import TrainingError
@@ -69,9 +70,29 @@ def test_a_spoiled_file_is_refused_in_one_line_that_names_it(checkpoint, tmp_pat
     assert "\n" not in str(raised.value)
 
 
-def test_weights_alone_are_no_checkpoint(tmp_path):
-    from safetensors.torch import save
+def test_no_flipped_bit_is_read(checkpoint, tmp_path):
+    path = tmp_path / "c"
+    checkpoint.write(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with pytest.raises(TrainingError, match="cannot be read"):
+            Checkpoint.read(path)
 
+
+def test_one_written_before_there_was_a_digest_is_read(tmp_path):
+    (tmp_path / "c").write_bytes(save({"a": torch.ones(1)}, {"values": "{}"}))
+    assert Checkpoint.read(tmp_path / "c").tensors["a"] == 1
+
+
+def test_what_was_there_becomes_the_one_before(checkpoint, tmp_path):
+    for number in (1, 2, 3):
+        Checkpoint({}, {"number": number}).write(tmp_path / "c", tmp_path / "before")
+    assert Checkpoint.read(tmp_path / "c").values == {"number": 3}
+    assert Checkpoint.read(tmp_path / "before").values == {"number": 2}
+
+
+def test_weights_alone_are_no_checkpoint(tmp_path):
     (tmp_path / "w").write_bytes(save({"a": torch.zeros(1)}))
     with pytest.raises(TrainingError, match="cannot be read"):
         Checkpoint.read(tmp_path / "w")

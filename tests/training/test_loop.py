@@ -116,6 +116,17 @@ def test_a_resumed_run_ends_with_the_same_weights(room, made, begin, tmp_path, s
     assert [row["epoch"] for row in history(resumed)] == [1, 2, 3, 4, 5]
 
 
+def test_a_resumed_run_whose_weights_lie_otherwise_in_memory_ends_with_the_same(room, made, begin, tmp_path):
+    def convolution(config, data):
+        layers = [nn.Unflatten(1, (3, 1, 1)), nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8, 1)]
+        return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+    room.network = convolution
+    whole = fit(room, Config(), made, begin("whole"))
+    fit_until(2, room, Config(), made, begin("killed"))
+    assert same(fit(room, Config(), made, Run.resume(tmp_path, "killed", {}, Console(quiet=True))), whole)
+
+
 def test_the_seed_decides_the_weights(room, made, begin):
     one, again, other = (fit(room, Config(seed=seed), made, begin()) for seed in (1, 1, 2))
     assert same(one, again)

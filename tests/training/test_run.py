@@ -12,7 +12,7 @@ from rich.console import Console
 from training import run
 from training.checkpoint import Checkpoint
 from training.room import TrainingError
-from training.run import BEGUN, CHECKPOINT, CONFIG, METRICS, STOPPED, SUMMARY, Run, now
+from training.run import BEFORE, BEGUN, CHECKPOINT, CONFIG, METRICS, STOPPED, SUMMARY, Run, now
 
 ASKED = {"family": "made", "epochs": 2, "shape": (1, 2)}
 
@@ -59,10 +59,62 @@ def test_each_epoch_adds_a_line_to_the_metrics(begun):
 
 def test_metrics_never_tell_of_an_epoch_that_the_checkpoint_lacks(begun, monkeypatch):
     order, replace = [], run.replace
-    monkeypatch.setattr("training.checkpoint.replace", lambda path, data: (order.append(path.name), replace(path, data)))
+    monkeypatch.setattr("training.checkpoint.replace", lambda path, *more: (order.append(path.name), replace(path, *more)))
     monkeypatch.setattr(run, "replace", lambda path, data: (order.append(path.name), replace(path, data)))
     begun.record(*state(1))
     assert order == [CHECKPOINT, METRICS]
+
+
+def test_where_the_newest_checkpoint_is_damaged_the_one_before_is_gone_on_from_and_said_to_be(begun, runs):
+    begun.record(*state(1))
+    begun.record(*state(1, 2))
+    path = begun.folder / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-1])
+    console = Console(file=io.StringIO(), width=80)
+    assert len(Run.resume(runs, "x", ASKED, console).checkpoint().values["history"]) == 1
+    assert "checkpoint.safetensors cannot be read" in console.file.getvalue()
+    assert "Going on from the one before." in console.file.getvalue()
+    begun.record(*state(1, 2))
+    assert len(Checkpoint.read(begun.folder / BEFORE).values["history"]) == 1
+
+
+def test_between_two_renames_the_one_before_is_the_newest(begun):
+    begun.record(*state(1))
+    (begun.folder / CHECKPOINT).rename(begun.folder / BEFORE)
+    assert len(begun.checkpoint().values["history"]) == 1
+
+
+def test_a_damaged_checkpoint_with_none_before_is_an_error(begun):
+    begun.record(*state(1))
+    (begun.folder / CHECKPOINT).write_bytes(b"")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        begun.checkpoint()
+
+
+def test_what_a_killed_process_was_writing_goes_when_its_run_goes_on(begun, runs):
+    begun.part("teacher")
+    for left in (begun.folder / f".{CHECKPOINT}.123", begun.folder / "teacher" / f".{CHECKPOINT}.7"):
+        left.write_bytes(b"half")
+    resume(runs)
+    assert not list(begun.folder.rglob(".*"))
+
+
+def test_what_was_kept_and_is_damaged_is_made_again(begun):
+    begun.kept("given", lambda: {"x": np.zeros(99)})
+    path = begun.folder / "given.npz"
+    data = bytearray(path.read_bytes())
+    data[300] ^= 1
+    path.write_bytes(data)
+    assert begun.kept("given", lambda: {"x": np.ones(1)})["x"] == [1]
+    assert begun.kept("given", lambda: {"x": np.zeros(1)})["x"] == [1]
+
+
+def test_a_finished_run_keeps_its_last_checkpoint_alone(begun):
+    begun.record(*state(1))
+    begun.record(*state(1, 2))
+    begun.finish({})
+    assert (begun.folder / CHECKPOINT).exists()
+    assert not (begun.folder / BEFORE).exists()
 
 
 def test_an_unfinished_run_is_found_again_with_its_checkpoint(begun, runs):
