@@ -12,9 +12,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.conftest import ROOT
+
 contexts = get_context("forkserver")
 """Of child processes that have imported what takes long before they are there."""
-contexts.set_forkserver_preload(["training.__main__", "training.publish", "tests.drills.publish"])
+contexts.set_forkserver_preload(
+    ["training.__main__", "tests.drills.publish"]
+    + [f"training.families.{path.stem}" for path in sorted(ROOT.glob("training/families/[a-z]*.py"))]
+)
 Kind = Literal["full", "broken", "broken after", "killed", "killed after"]
 KINDS: tuple[Kind, ...] = ("full", "broken", "broken after", "killed", "killed after")
 """ENOSPC; EIO; EIO though it took effect; SIGKILL before and after. Of a write, "after" means half of it."""

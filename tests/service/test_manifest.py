@@ -31,6 +31,7 @@ def test_what_is_written_is_read(tmp_path, manifest):
         {"files": {"../x": {"sha256": "0" * 64, "size_bytes": 1}}},
         {"scores": {"accuracy": float("nan")}},
         {"unknown": 1},
+        {"limits": {"time": 10**12}},
         {"golden": {"rows": 1, "tolerance": 1e-4, "parity": 0}},
         {"golden": {"rows": 4, "tolerance": 0, "parity": 0}},
     ],
