@@ -182,10 +182,6 @@ def _hard(name: str) -> Spoil:
     return spoil
 
 
-def _unreadable(name: str) -> Spoil:
-    return lambda folder: (folder / name).chmod(0)
-
-
 def places() -> dict[str, Spoil]:
     """What may stand where a file is expected."""
     ways: dict[str, Callable[[str], Spoil]] = {
@@ -204,7 +200,7 @@ def places() -> dict[str, Spoil]:
     if os.geteuid() == 0:
         ways["an endless device"] = _instead(lambda path: os.mknod(path, 0o644 | stat.S_IFCHR, os.makedev(1, 5)))
     else:
-        ways["a file that cannot be read"] = _unreadable
+        ways["a file that cannot be read"] = lambda name: lambda folder: (folder / name).chmod(0)
     return {
         f"{what} as {name}": way(name)
         for what, way in ways.items()
