@@ -24,6 +24,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from service.errors import ModelFailed, Overloaded, ServiceError, Unavailable
+from service.gate import Patience
 
 WORTH = 0.9
 """What a batch may cost of its parts apart, to be worth padding: of 0.9, 0.95 and 1 the best, and near the optimum."""
@@ -105,6 +106,8 @@ class Batcher(Generic[Item, Answer]):
         self._running = 0
         self._queue: deque[_Ticket[Item, Answer]] = deque()
         self._queued_rows = 0
+        self._patience = Patience(limits.max_queue_s)
+        self._ran_s = 0.0
         self._pumping = False
         self._closed = False
         self._idle: asyncio.Future[None] | None = None
@@ -132,6 +135,8 @@ class Batcher(Generic[Item, Answer]):
             self._drop(now)
         if self._queued_rows + rows > self._limits.max_queue:
             raise Overloaded(f"{self._queued_rows} rows wait already; the queue takes {self._limits.max_queue}.")
+        if not self._queue:
+            self._patience.emptied(now)
         self._queue.extend(tickets)
         self._queued_rows += rows
         self._wake()
@@ -164,14 +169,12 @@ class Batcher(Generic[Item, Answer]):
     def _drop(self, now: float) -> None:
         """Forget items whose client is gone; refuse those that waited too long."""
         kept: deque[_Ticket[Item, Answer]] = deque()
-        rows = 0
+        rows, limit_s = 0, self._patience.limit(now, self._ran_s)  # what came while a batch ran fills the next one
         for ticket in self._queue:
             if ticket.future.done():
                 continue
-            if now - ticket.arrived > self._limits.max_queue_s:
-                ticket.future.set_exception(
-                    Overloaded(f"The request waited {self._limits.max_queue_s:g} s for its turn; ask again.")
-                )
+            if now - ticket.arrived > limit_s:
+                ticket.future.set_exception(Overloaded(f"The request waited {limit_s:g} s for its turn; ask again."))
             else:
                 kept.append(ticket)
                 rows += ticket.size.rows
@@ -258,7 +261,8 @@ class Batcher(Generic[Item, Answer]):
     def _timed(self, items: list[Item]) -> tuple[Sequence[Answer | ServiceError], float]:
         begun = self._clock()
         answers = self._run(items)
-        return answers, self._clock() - begun
+        self._ran_s = self._clock() - begun
+        return answers, self._ran_s
 
     def _done(
         self,

@@ -25,6 +25,7 @@ from service.cuda import Card
 from service.drift import Drift
 from service.errors import ModelFailed
 from service.family import MOST_FURTHER, Predict, Room, Verb, watched
+from service.gate import Gate
 from service.golden import Arrays, Golden
 from service.graph import Graph, Provider, TookTooLong, within
 from service.manifest import GOLDEN, Manifest
@@ -83,13 +84,13 @@ class Model:
         raw = family.raw(room)
         self.takes = protocol.Taken.of(manifest.graph, raw.name if raw else None)
         self.stencils = Stencils()
-        self._free = {name for graph in manifest.graphs.values() for spec in graph.inputs for name in spec.free}
+        self._varying = [spec for graph in manifest.graphs.values() for spec in graph.inputs if spec.free]
         self._waits = metrics.kept(metrics.QUEUE_SECONDS.labels(self.name))
         self._seconds = metrics.kept(metrics.COMPUTE_SECONDS.labels(self.name))
         self._rows = metrics.kept(metrics.BATCH_ROWS.labels(self.name))
         self._batchers: dict[Predict, Batcher[Arrays, Arrays]] = {}
         self._executor: ThreadPoolExecutor | None = None
-        self._max_batch, self._limits = 1, BatchLimits()
+        self._limits, self.gate = BatchLimits(), Gate(1, lambda: True)
         self._loop_thread: int | None = None
         self._hung = False  # on the event loop, ever
         self._longest_s = float("inf")
@@ -121,12 +122,16 @@ class Model:
         self._executor = ThreadPoolExecutor(settings.slots, thread_name_prefix=f"{self.name}-{self.version}")
         self._loop_thread, self._longest_s = threading.get_ident(), settings.deadline_s + LATE_S
         hop_s = await cost.hop_s(self._executor)
-        self._max_batch = settings.max_batch
         self._limits = BatchLimits(
             settings.max_batch, settings.max_queue, settings.max_queue_s, settings.max_padded, slots=settings.slots
         )
+        busy = (settings.slots + 1) * settings.max_batch  # with so many rows prepared no thread waits for work
+        self.gate = Gate(settings.slots, lambda: self._queued() < busy, settings.max_queue, settings.max_queue_s)
         for predict in {self.room.predict, *(verb.predict for verb in self.room.verbs)}:
             self._batch(predict, self._limits, self._runs_here(hop_s, settings.slots))
+
+    def _queued(self) -> int:
+        return sum(one.queued_rows for one in self._batchers.values())
 
     def _runs_here(self, hop_s: float, slots: int) -> Callable[[int, int], bool]:
         """Whether a batch of (rows, length) runs on the event loop: a thread beside it helps where a core is free for one."""
@@ -165,12 +170,12 @@ class Model:
         Raises what the batcher raises: Overloaded, Unavailable, ModelFailed.
         """
         batcher = self._batcher(predict)
-        if len(items) == 1 and tensors.rows(items[0]) <= self._max_batch:  # most requests
+        if len(items) == 1 and tensors.rows(items[0]) <= self._limits.max_batch:  # most requests
             (future,) = batcher.submit(items)
             one = await wait(future)
             self._waits.append(one.queue_s)
             return [one.answer], Timing(one.queue_s, one.compute_s, one.batch_rows)
-        parts = [tensors.chunks(item, self._max_batch) for item in items]
+        parts = [tensors.chunks(item, self._limits.max_batch) for item in items]
         answered = await wait(asyncio.gather(*batcher.submit([chunk for chunks in parts for chunk in chunks])))
         self._waits.extend(one.queue_s for one in answered)
         return _regroup(answered, parts), Timing(
@@ -182,7 +187,7 @@ class Model:
     def compute(self, predict: Predict, item: Arrays) -> Arrays:
         """The answer to one item here and now, past the batches of requests. Raises ModelFailed where it holds NaN."""
         with within(self._longest_s):
-            parts = [predict(self.graphs, chunk) for chunk in tensors.chunks(item, self._max_batch)]
+            parts = [predict(self.graphs, chunk) for chunk in tensors.chunks(item, self._limits.max_batch)]
         for part in parts:
             tensors.finite(part)
         return tensors.join(parts)
@@ -197,6 +202,7 @@ class Model:
 
     def __exit__(self, *_: object) -> None:
         self._users -= 1
+        self.gate.look()
         if not self._users and self._unused and not self._unused.done():
             self._unused.set_result(None)
 
@@ -238,12 +244,8 @@ class Model:
         return answers
 
     def _size(self, item: Arrays) -> Size:
-        return Size(tensors.rows(item), _length(self.manifest, item) if self._free else 1)
-
-
-def _length(manifest: Manifest, item: Arrays) -> int:
-    specs = [spec for graph in manifest.graphs.values() for spec in graph.inputs if spec.name in item]
-    return tensors.length(item, specs)
+        varying = [spec for spec in self._varying if spec.name in item]
+        return Size(tensors.rows(item), tensors.length(item, varying))
 
 
 def _regroup(answered: list[Answered[Arrays]], parts: list[list[Arrays]]) -> list[Arrays]:

@@ -55,10 +55,10 @@ class Typed:
         """`prepare`, in a thread where it is long."""
         self.long = len(self.body.data) > SHORT_WORK
         if self.long:
-            return await asyncio.to_thread(self.prepare, model)
+            return await model.gate.aside(self.prepare, model)
         inputs = self._read(model)
         self.long = self._work(inputs) > SHORT_WORK
-        return await http.at_leisure(self._preprocess, inputs, model, long=self.long)
+        return await model.gate.aside(self._preprocess, inputs, model) if self.long else self._preprocess(inputs, model)
 
     def _read(self, model: Model) -> list[Any]:
         if not self.verb.suits(model.manifest):

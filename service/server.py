@@ -5,6 +5,7 @@ as one with a registry and with paths that are answered without it (`exchange`).
 `http`; several processes are in `workers`.
 """
 
+import asyncio
 import gc
 import signal
 import socket
@@ -25,6 +26,12 @@ from service.exchange import Exchange, Line, Requested
 from service.heads import Heads
 from service.http import Paths, headers
 from service.settings import Settings
+from service.sockets import deafen, emptied, forget
+
+LAST_LOOK_S = 0.2
+"""Between the last connection that is begun and the closed port: those that were begun still come to be."""
+FIRST_LOOKS = 20
+"""So often, twenty times a second, it is looked whether who is connected has asked something, before it is left alone."""
 
 SWITCH_S = 0.0005
 """After so long a thread that loads a model lets the event loop have its turn; Python's own 5 ms outlast most answers."""
@@ -70,6 +77,10 @@ class Protocol(HttpToolsProtocol):
         """When a request's first byte is awaited or its headers are incomplete: since when. None while one is answered."""
         self.idle_since: float | None = None
         """Since when the connection waits for another request."""
+        self.paused_since: float | None = None
+        """Since when more of an answer waits to be read than should."""
+        self.closing_since: float | None = None
+        """Since when it is seen to be closing, while something of an answer waits to be read."""
         self._between = True
         """Whether the last request came whole, and nothing of another."""
         self._requested: Requested | None = None
@@ -190,6 +201,32 @@ class Protocol(HttpToolsProtocol):
         if not self.transport.is_closing():  # ours was sent already
             self.refuse(BadRequest(msg))
 
+    def shutdown(self) -> None:
+        """Close when nothing is left to be answered. A request whose first bytes are here is one to be answered."""
+        if self._between:
+            super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.paused_since = time.monotonic()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.paused_since = None
+
+    def is_unread(self, now: float) -> bool:
+        """Whether the client takes longer to read than it may take to send."""
+        if self.transport.is_closing() and self.closing_since is None:
+            self.closing_since = now
+        since = [one for one in (self.paused_since, self.closing_since) if one is not None]
+        return bool(since) and min(since) < now - self.settings.body_timeout_s
+
+    def give_up(self) -> None:
+        """Reset: after a mere close the system would keep for minutes what nobody reads."""
+        if wire := self.transport.get_extra_info("socket"):
+            forget(wire)
+        self.transport.abort()
+
     def has_waited(self, since: float) -> bool:
         """Whether headers have been awaited since before `since` (monotonic seconds)."""
         return self.waiting_since is not None and self.waiting_since < since
@@ -239,6 +276,35 @@ class Server(uvicorn.Server):
             gc.freeze()  # what is here now stays: no later collection looks at all of it again, while every request waits
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See to what is connected already, and to what was sent, before anything closes: uvicorn would reset both.
+
+        Limits hold on meanwhile.
+        """
+        watching = asyncio.create_task(self._watch())
+        listeners = [one.dup() for one in sockets or ()]
+        for listener in listeners:
+            deafen(listener)
+        await asyncio.sleep(0 if self.force_exit else LAST_LOOK_S)
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)  # the loop accepts no more
+        make = partial(Protocol, self.config, self.server_state, self.lifespan.state)
+        for connection in [one for listener in listeners for one in emptied(listener)]:
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+        for _ in range(FIRST_LOOKS):
+            await asyncio.sleep(0.05)
+            if self.force_exit or not any(map(_silent, self.server_state.connections)):
+                break
+        await super().shutdown(sockets)
+        watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            self._check_exchanges()
+            self._close_slow()
+            await asyncio.sleep(1)
+
     def _check_exchanges(self) -> None:
         now = time.monotonic()
         for connection in list(self.server_state.connections):
@@ -250,25 +316,19 @@ class Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if not isinstance(connection, Protocol):
                 continue
-            if connection.idle_since is not None and connection.idle_since < now - self._settings.keep_alive_s:
+            if connection.is_unread(now):
+                connection.give_up()
+            elif connection.transport.is_closing():
+                continue
+            elif connection.idle_since is not None and connection.idle_since < now - self._settings.keep_alive_s:
                 connection.transport.close()
             elif connection.has_waited(now - limit_s):
                 connection.refuse(RequestTimeout(f"The headers took longer than {limit_s:g} s to arrive."))
 
 
-def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
-    """A bound socket; `shared` ones may stand beside others of ours on the same port. Raises OSError."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
+def _silent(connection: object) -> bool:
+    """Whether it never asked anything."""
+    return isinstance(connection, Protocol) and connection.cycle is None
 
 
 def run(build: Callable[[Settings], FastAPI], settings: Settings, listener: socket.socket) -> None:

@@ -4,7 +4,6 @@ What a model's family makes of raw inputs (texts, encoded pictures) is asked of 
 the same numbers. Knows models and the protocol's wire; knows no route.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ from service import bodies, family, protocol, tensor_json, tensors
 from service.errors import BadRequest, ServiceError, TooLarge
 from service.family import Item, Predict, Raw
 from service.golden import Array, Arrays
-from service.http import SHORT_WORK, at_leisure
+from service.http import SHORT_WORK
 from service.model import Model
 from service.settings import Settings
 
@@ -42,12 +41,14 @@ class Tensors:
     async def decode(self, model: Model) -> list[Item]:
         """`prepare`, in a thread where it is long; remembers what is `asked`."""
         long = len(self.body.data) > LONG_BODY
-        asked, inputs = await asyncio.to_thread(self._read, model) if long else self._read(model)
+        asked, inputs = await model.gate.aside(self._read, model) if long else self._read(model)
         self.asked = asked
         if inputs is None:
             return [Item(asked.arrays)]
         work = sum(_each(inputs, lambda raw, one: raw.verb.reader.work(one, self.settings), model))
-        return await at_leisure(self._items, model, asked, inputs, long=work > SHORT_WORK)
+        if work > SHORT_WORK:
+            return await model.gate.aside(self._items, model, asked, inputs)
+        return self._items(model, asked, inputs)
 
     def _read(self, model: Model) -> tuple[protocol.Inference, list[Any] | None]:
         """What is asked, and its raw inputs where it has those instead of tensors."""

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI
 
-from service import logs, server
+from service import logs, server, sockets
 from service.settings import Settings, share_metrics
 
 log = logging.getLogger("modelyard.workers")
@@ -33,7 +33,9 @@ _spawn = get_context("spawn")
 def serve(build: Callable[[Settings], FastAPI], settings: Settings) -> int:
     """Listen until told to stop; the exit code. Raises OSError where the port is taken."""
     logs.configure(settings)
-    listener = server.listen(settings)  # also where workers share the port: it finds out whether somebody else has it
+    listener = sockets.listen(
+        settings.host, settings.port
+    )  # also where workers share the port: it finds out whether somebody else has it
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     if settings.keys is None and not settings.is_loopback:
@@ -43,7 +45,7 @@ def serve(build: Callable[[Settings], FastAPI], settings: Settings) -> int:
         return 0
     listener.close()
     settings = settings.model_copy(update={"port": port})
-    with server.listen(settings, shared=True), TemporaryDirectory(prefix="modelyard-metrics-") as folder:
+    with sockets.listen(settings.host, settings.port, shared=True), TemporaryDirectory(prefix="modelyard-metrics-") as folder:
         share_metrics(folder)
         return _Supervisor(build, settings).run()
 
@@ -138,7 +140,7 @@ def _work(build: Callable[[Settings], FastAPI], settings: Settings, parent: "con
     """In the worker: serve, and stop when the parent is gone."""
     logs.configure(settings)
     threading.Thread(target=_stop_with, args=(parent,), daemon=True).start()
-    server.run(build, settings, server.listen(settings, shared=True))
+    server.run(build, settings, sockets.listen(settings.host, settings.port, shared=True))
 
 
 def _stop_with(parent: "connection.Connection[None, None]") -> None:

@@ -182,6 +182,19 @@ async def test_an_item_that_waited_too_long_is_refused_and_not_computed():
     assert bench.batches == [[1]]
 
 
+async def test_in_a_queue_that_is_never_empty_an_item_is_refused_earlier():
+    bench = Bench(max_queue_s=1, max_batch=1)
+    _, burst = bench.submit(1, 2)
+    await bench.turn()
+    bench.clock.now = 0.9
+    (standing,) = bench.submit(3)
+    await bench.finish()
+    bench.clock.now = 1.3
+    await bench.finish()
+    assert burst.result().answer == 4
+    assert isinstance(standing.exception(), Overloaded)
+
+
 async def test_an_error_reaches_exactly_the_members_of_its_batch():
     def run(items):
         if 2 in items:

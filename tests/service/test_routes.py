@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service import images
+from service.gate import Gate
 from service.samples import SEVEN_PNG
 from tests.conftest import serving, until, write_version
 
@@ -193,6 +194,15 @@ async def test_server_timing_tells_where_the_time_went(client):
 def decoding(threads: list) -> list:
     """Without the looks at the repository."""
     return [call for call in threads if "Typed." in call.__qualname__ or call.__name__ == "_said"]
+
+
+async def test_what_is_long_waits_for_its_turn_before_it_is_decoded(client, monkeypatch):
+    model = client.app.state.registry.get("light")
+    monkeypatch.setattr(model, "gate", Gate(0, lambda: True, most=0))
+    monkeypatch.setattr(images, "prepare", lambda *_: pytest.fail("it was decoded"))
+    pictures = {"images": [base64.b64encode(grey(9)).decode()] * 8}
+    answer = await client.post("/v1/classify", json=pictures)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
 
 
 async def test_a_long_picture_is_decoded_off_the_event_loop(client, monkeypatch):

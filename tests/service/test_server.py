@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -90,6 +90,16 @@ def test_a_body_that_trickles_is_given_up(url):
     assert b"request_timeout" in answer
 
 
+def test_a_client_that_does_not_read_is_given_up(url):
+    with closing(connect(url)) as wire:
+        wire.settimeout(1)
+        with suppress(TimeoutError):  # the server reads no further than it can answer
+            wire.sendall((b"GET /openapi.json HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n" + b"a" * 20_000) * 1000)
+        time.sleep(4)
+        with pytest.raises(ConnectionError):
+            list(iter(lambda: wire.recv(1 << 20), b""))
+
+
 def test_a_connection_too_many_is_refused_and_the_others_stay(url):
     opened = [connect(url) for _ in range(20)]
     try:
@@ -172,6 +182,27 @@ def test_sigterm_says_not_ready_first_then_finishes_what_is_in_flight_and_exits(
     slow.close()
     assert server.process.wait(10) == 0
     assert set(answers) == {200}
+
+
+def test_a_connection_that_waits_to_be_accepted_when_the_port_closes_is_answered(start, models_dir):
+    server = start(models_dir=models_dir, drain_delay_s=0)
+    head = b"POST /v1/classify HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(SEVEN_PNG)
+    begun = connect(server.url)
+    begun.sendall(head[:20])
+    time.sleep(0.2)
+    server.process.send_signal(signal.SIGSTOP)  # the system accepts for it
+    waiting = [connect(server.url) for _ in range(10)]
+    for wire in waiting:
+        wire.sendall(head + SEVEN_PNG)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    server.process.send_signal(signal.SIGCONT)
+    time.sleep(0.5)
+    begun.sendall(head[20:] + SEVEN_PNG)
+    for wire in (begun, *waiting):
+        assert wire.recv(20).startswith(b"HTTP/1.1 200")
+        wire.close()
+    assert server.process.wait(10) == 0
 
 
 def test_a_second_signal_exits_at_once(start, models_dir):
