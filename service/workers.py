@@ -33,9 +33,8 @@ _spawn = get_context("spawn")
 def serve(build: Callable[[Settings], FastAPI], settings: Settings) -> int:
     """Listen until told to stop; the exit code. Raises OSError where the port is taken."""
     logs.configure(settings)
-    listener = sockets.listen(
-        settings.host, settings.port
-    )  # also where workers share the port: it finds out whether somebody else has it
+    # also where workers share the port: it finds out whether somebody else has it
+    listener = sockets.listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     if settings.keys is None and not settings.is_loopback:

@@ -87,7 +87,7 @@ def drill(
 
 
 def _request(model: str) -> bytes:
-    head = f"POST /v1/classify?model={model} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {len(SEVEN_PNG)}\r\n\r\n"
+    head = f"POST /v1/classify?model={model} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(SEVEN_PNG)}\r\n\r\n"
     return head.encode() + SEVEN_PNG
 
 
@@ -160,7 +160,7 @@ def _looping(url: str) -> Iterator[Looped]:
 def _probe(url: str, name: str) -> int:
     """A status; 0 where there is no connection to be had."""
     with contextlib.suppress(OSError), contextlib.closing(_connect(url)) as wire:
-        wire.sendall(f"GET /v2/health/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        wire.sendall(f"GET /v2/health/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return _answer(wire)[0]
     return 0
 

@@ -86,7 +86,7 @@ class _Tricklers:
         return self._closed
 
     async def _all(self) -> None:
-        head = f"POST {{}} HTTP/1.1\r\nHost: x\r\n{self._login}Content-Type: application/json\r\n"
+        head = f"POST {{}} HTTP/1.1\r\nHost: localhost\r\n{self._login}Content-Type: application/json\r\n"
         begun = head.format(CLASSIFY)
         asks = (head.format("/v1/embed") + f"Content-Length: {len(WORDS)}\r\n\r\n").encode() + WORDS
         await asyncio.gather(
