@@ -26,7 +26,7 @@ from service.exchange import Exchange, Line, Requested
 from service.heads import Heads
 from service.http import Paths, headers
 from service.settings import Settings
-from service.sockets import deafen, emptied, forget
+from service.sockets import deafen, emptied, forget, waiting
 
 LAST_LOOK_S = 0.2
 """Between the last connection that is begun and the closed port: those that were begun still come to be."""
@@ -57,6 +57,8 @@ class Config(uvicorn.Config):
         )
         self.settings = settings
         self.paths, self.heads = Paths(()), Heads()
+        self.came: Callable[[], None] = lambda: None
+        """Called when a connection was made."""
 
     def load(self) -> None:
         """Build the app."""
@@ -97,6 +99,7 @@ class Protocol(HttpToolsProtocol):
             self.config.loaded_app.state.guard,
             self.on_response_complete,
         )
+        self.config.came()
         if len(self.connections) > self.settings.max_connections:
             self.refuse(Overloaded(f"{self.settings.max_connections} connections are open already."))
 
@@ -250,6 +253,28 @@ class Server(uvicorn.Server):
         self._settings = config.settings
         self._stop_at: float | None = None
         self._settled = False
+        self._listeners: list[socket.socket] = []
+        self._joining: set[asyncio.Task[Any]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        self._listeners = [one.dup() for one in sockets or ()]
+        for listener in self._listeners:
+            listener.setblocking(False)
+        await super().startup(sockets)
+        self.config.came = self._accept_others
+
+    def _accept_others(self) -> None:
+        """Those that wait behind one that was accepted: uvloop accepts one a turn, and under load a turn takes long."""
+        for listener in self._listeners:
+            for connection in waiting(listener):
+                task = asyncio.create_task(self._join(connection))
+                self._joining.add(task)
+                task.add_done_callback(self._joining.discard)
+
+    async def _join(self, connection: socket.socket) -> None:
+        make = partial(Protocol, self.config, self.server_state, self.lifespan.state)
+        await asyncio.get_running_loop().connect_accepted_socket(make, connection)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
         """The first signal drains, the second one exits at once.
@@ -282,16 +307,15 @@ class Server(uvicorn.Server):
         Limits hold on meanwhile.
         """
         watching = asyncio.create_task(self._watch())
-        listeners = [one.dup() for one in sockets or ()]
-        for listener in listeners:
+        for listener in self._listeners:
             deafen(listener)
         await asyncio.sleep(0 if self.force_exit else LAST_LOOK_S)
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)  # the loop accepts no more
-        make = partial(Protocol, self.config, self.server_state, self.lifespan.state)
-        for connection in [one for listener in listeners for one in emptied(listener)]:
-            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+        for connection in [one for listener in self._listeners for one in emptied(listener)]:
+            await self._join(connection)
+        self._listeners = []
         for _ in range(FIRST_LOOKS):
             await asyncio.sleep(0.05)
             if self.force_exit or not any(map(_silent, self.server_state.connections)):

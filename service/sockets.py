@@ -36,14 +36,19 @@ def deafen(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_SYN), ctypes.addressof(program)))
 
 
-def emptied(listener: socket.socket) -> list[socket.socket]:
-    """The connections that wait to be accepted; `listener` is closed right behind the last one, as all later ones are reset."""
+def waiting(listener: socket.socket) -> list[socket.socket]:
+    """The connections that wait to be accepted, now accepted. `listener` does not block."""
     accepted: list[socket.socket] = []
-    listener.setblocking(False)
-    with listener, suppress(BlockingIOError):
+    with suppress(OSError):  # no more are there, or no file is left for one
         while True:
             accepted.append(listener.accept()[0])
     return accepted
+
+
+def emptied(listener: socket.socket) -> list[socket.socket]:
+    """The same; `listener` is closed right behind the last one, as all later ones are reset."""
+    with listener:
+        return waiting(listener)
 
 
 def forget(wire: socket.socket) -> None:

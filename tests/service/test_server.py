@@ -94,7 +94,9 @@ def test_a_client_that_does_not_read_is_given_up(url):
     with closing(connect(url)) as wire:
         wire.settimeout(1)
         with suppress(TimeoutError):  # the server reads no further than it can answer
-            wire.sendall((b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20000\r\n\r\n" + b"a" * 20_000) * 1000)
+            wire.sendall(
+                (b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20000\r\n\r\n" + b"a" * 20_000) * 1000
+            )
         time.sleep(4)
         with pytest.raises(ConnectionError):
             list(iter(lambda: wire.recv(1 << 20), b""))
@@ -186,7 +188,9 @@ def test_sigterm_says_not_ready_first_then_finishes_what_is_in_flight_and_exits(
 
 def test_a_connection_that_waits_to_be_accepted_when_the_port_closes_is_answered(start, models_dir):
     server = start(models_dir=models_dir, drain_delay_s=0)
-    head = b"POST /v1/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(SEVEN_PNG)
+    head = b"POST /v1/classify HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\ncontent-length: %d\r\n\r\n" % len(
+        SEVEN_PNG
+    )
     begun = connect(server.url)
     begun.sendall(head[:20])
     time.sleep(0.2)
