@@ -21,14 +21,16 @@ FROM build AS service-build
 ARG RUNTIME=cpu
 # For a machine that reaches packages in its own way (a mirror, a folder, a CA bundle). Unset, pip does as it always does.
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_CERT
-RUN /venv/bin/pip install -c constraints.txt ".[${RUNTIME}]"
+# Whatever the index gives, only files whose digests are known are installed, what builds our own package included
+COPY requirements requirements
+RUN /venv/bin/pip install --require-hashes -r requirements/build.lock -r "requirements/service-${RUNTIME}.lock"
 COPY README.md LICENSE ./
 COPY service service
-RUN /venv/bin/pip install --no-deps --force-reinstall . && /venv/bin/pip uninstall --yes pip
+RUN /venv/bin/pip install --no-deps --no-build-isolation . && /venv/bin/pip uninstall --yes setuptools pip
 
 FROM build AS trainer-build
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_CERT
-# torch's build is the index's choice: PIP_EXTRA_INDEX_URL with PyTorch's CPU index gives one without the CUDA libraries
+# No digests here: torch's build is the index's choice: PIP_EXTRA_INDEX_URL with PyTorch's CPU index gives one without the CUDA libraries
 RUN /venv/bin/pip install -c constraints.txt ".[cpu,train]"
 COPY README.md LICENSE ./
 COPY service service

@@ -8,6 +8,7 @@ from asyncio import create_task, sleep
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,11 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import __version__, access, logs, metrics, openapi, pages
 from service.access import Guard
 from service.edge import CLIENT_LEFT, Passage, refused
-from service.errors import BadRequest, InvalidInput, MethodNotAllowed, NotFound, ServiceError, shown
+from service.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError, shown
 from service.family import rooms
 from service.follower import Follower
 from service.graph import choose_provider
-from service.http import headers, response
+from service.http import headers, response, wrong_parameter
 from service.registry import Registry
 from service.routes import Routes
 from service.settings import Settings
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         await follower.close()
         logs.access.write()
 
-    app = FastAPI(
+    app = App(
         title="Modelyard",
         version=__version__,
         description="Small neural networks behind an API. Every example here runs as it stands.",
@@ -74,9 +75,21 @@ def create_app(settings: Settings) -> FastAPI:
     for kind in (ServiceError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _handler)
     app.add_middleware(Edge, registry=registry, guard=guard)
-    if not guard.open:
-        openapi.guarded(app, access.needed)
+    app.guarded = not guard.open
     return app
+
+
+class App(FastAPI):
+    """FastAPI, whose document says no more than is so, and what wants a key."""
+
+    guarded = False
+
+    def openapi(self) -> dict[str, Any]:
+        """Made once."""
+        if not self.openapi_schema:
+            document = openapi.without_validation(super().openapi())
+            self.openapi_schema = openapi.with_roles(document, access.needed) if self.guarded else document
+        return self.openapi_schema
 
 
 async def _write() -> None:
@@ -95,8 +108,7 @@ async def _handler(request: Request, error: Exception) -> Response:
 def translate(error: Exception, request: Request) -> Exception:
     """FastAPI's errors as ours."""
     if isinstance(error, RequestValidationError):  # only path parameters are left to FastAPI
-        first = error.errors()[0]
-        return InvalidInput(f"Parameter {shown(first['loc'][-1])} is {shown(first.get('input'))}: {first['msg']}.")
+        return wrong_parameter(error.errors()[0])
     if isinstance(error, HTTPException):
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             return MethodNotAllowed(f"{request.method} is not for this path; expected {(error.headers or {}).get('Allow')}.")

@@ -26,6 +26,8 @@ from service.series import LARGEST, Asked, Frequency
 from service.settings import Settings
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
+Strings = Annotated[list[str], Field(fail_fast=True)]
+"""Of which pydantic tells the first that is none: of a body's worth of them it would make gigabytes of errors."""
 
 TEXT_TOUCHES = 4
 """How often a character is touched while a text is tokenised, in units of what a pixel's touch costs."""
@@ -38,7 +40,6 @@ WORD_TOUCHES = 32 * 1024
 TOUCHES = 64
 """How often a pixel is touched while a picture is prepared, about: only a picture of a digit's own size is short work."""
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,36 @@ class Reader:
     """In bytes to touch."""
 
 
-def parse_json(data: bytes, max_depth: int) -> Any:
-    """The document in `data`. Raises BadRequest where it is no JSON, or nested deeper than `max_depth`."""
+def parse_json(data: bytes, max_depth: int, most: int = 250_000) -> Any:
+    """The document in `data`. Raises BadRequest where it is no JSON, or nested deeper than `max_depth`.
+
+    Raises TooLarge where it holds more than `most` lists and objects: a body of nothing else would be hundreds of megabytes.
+    """
     if not data:
         raise BadRequest("The body is empty; expected a JSON document.")
+    opens = data.count(b"[") + data.count(b"{")
+    bare = data if opens <= max_depth else _outside_strings(data)
+    if bare.count(b"[") + bare.count(b"{") > most:
+        raise TooLarge(f"The JSON document holds more than {most} lists and objects.")
     try:
         document = orjson.loads(data)  # strict UTF-8: lone surrogates, NaN and Infinity are refused here
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not JSON: {error.msg} at character {error.pos}.") from None
-    if _depth(data) > max_depth and _depth(STRING.sub(b"", data)) > max_depth:  # the first look takes brackets in strings too
+    if opens > max_depth and _depth(bare) > max_depth:
         raise BadRequest(f"The JSON document is nested deeper than {max_depth} levels.")
     return document
 
 
+def _outside_strings(data: bytes) -> bytes:
+    """What is left of JSON without its strings; each step is one pass over whatever `data` is."""
+    codes = np.frombuffer(data.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
+    return codes[~np.logical_xor.accumulate(codes == ord('"'))].tobytes()
+
+
 def _depth(data: bytes) -> int:
     """How deep brackets nest in `data`, strings not told apart."""
-    brackets = np.frombuffer(data.translate(None, NO_BRACKETS), np.uint8)
-    opens = (brackets == ord("[")) | (brackets == ord("{"))
-    return int(np.where(opens, 1, -1).cumsum().max(initial=0))
+    closes = np.frombuffer(data.translate(None, NO_BRACKETS), np.uint8) & 4 > 0  # the bit that tells ] from [ and } from {
+    return int(np.where(closes, np.int32(-1), np.int32(1)).cumsum(dtype=np.int32).max(initial=0))
 
 
 def validated(kind: type[Parsed], value: object) -> Parsed:
@@ -105,7 +118,10 @@ def sentence(error: ValidationError) -> str:
 
 def document(body: Body, kind: type[Parsed], settings: Settings) -> Parsed:
     """The body as the JSON document `kind`."""
-    return validated(kind, parse_json(body.data, settings.max_json_depth))
+    found = parse_json(body.data, settings.max_json_depth, 2 * settings.max_points)  # a series has most: rows of one number
+    if isinstance(found, dict) and len(found) > 64:  # pydantic would make an error of each that it does not know
+        raise InvalidInput(f"The document has {len(found)} fields; expected those of the endpoint.")
+    return validated(kind, found)
 
 
 class Pictures(BaseModel):
@@ -113,7 +129,7 @@ class Pictures(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    images: Annotated[list[str], Field(description="each a PNG or JPEG in base64, or a data: URL")]
+    images: Annotated[Strings, Field(description="each a PNG or JPEG in base64, or a data: URL")]
 
 
 def _pictures(body: Body, kind: type[BaseModel], settings: Settings) -> list[bytes]:
@@ -151,13 +167,13 @@ def unbase64(text: str, field: str) -> bytes:
 
 def _files(body: Body, settings: Settings) -> list[bytes]:
     """The `file` parts of a form, in order."""
-    files: list[bytes] = []
-    fields: list[bytes] = []
+    files, fields = list[bytes](), list[bytes]()
 
     def on_file(part: python_multipart.multipart.File) -> None:
         part.file_object.seek(0)
         files.append(part.file_object.read())
         part.close()
+        few(files, "file", settings)
 
     def on_field(part: python_multipart.multipart.Field) -> None:
         fields.append(part.field_name or b"")
@@ -173,7 +189,7 @@ def _files(body: Body, settings: Settings) -> list[bytes]:
         raise BadRequest("The form cannot be read; expected multipart/form-data with its boundary.") from None
     if not files:
         raise InvalidInput("Field 'file' is missing; expected a form with one or several files of that name.")
-    return few(files, "file", settings)
+    return files
 
 
 def _work(picture: bytes, settings: Settings) -> int:
@@ -214,6 +230,8 @@ def _series(body: Body, kind: type[BaseModel], settings: Settings) -> list[Asked
         raise InvalidInput(f"Field 'series' is {shown(sent)}; expected numbers, rows of numbers, or columns by name.")
     names = tuple(sent) if isinstance(sent, dict) else None
     flat = isinstance(sent, list) and not isinstance(sent[0], list)
+    if not flat and len(sent) > settings.max_points:
+        raise TooLarge(f"Field 'series' has {len(sent)} rows or columns; expected at most {settings.max_points} numbers.")
     if isinstance(sent, dict):
         values = _even([(f"series.{name}", column) for name, column in sent.items()], settings.max_points).T
     elif flat:

@@ -26,6 +26,8 @@
 A message is one sentence that names the field, the value and what was expected; `shown` shortens a value for it.
 """
 
+from collections.abc import Iterator
+
 MAX_SHOWN = 60
 
 
@@ -131,6 +133,28 @@ class DeadlineExceeded(ServiceError):
 
 def shown(value: object) -> str:
     """`repr` of a client's value for a message: printable ASCII, at most MAX_SHOWN characters."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value[: MAX_SHOWN + 1] if isinstance(value, str) else ""
+    for piece in () if isinstance(value, str) else _pieces(value):
+        text += piece
+        if len(text) > MAX_SHOWN:  # the rest of it may be megabytes
+            break
     text = ascii(text[: MAX_SHOWN + 1])
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 4] + "...'"
+
+
+def _pieces(value: object) -> Iterator[str]:
+    """What `repr` says of JSON's values, piece by piece."""
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield ", " if index else "["
+            yield from _pieces(one)
+        yield "]" if value else "[]"
+    elif isinstance(value, dict):
+        for index, (key, one) in enumerate(value.items()):
+            yield ", " if index else "{"
+            yield from _pieces(key)
+            yield ": "
+            yield from _pieces(one)
+        yield "}" if value else "{}"
+    else:
+        yield repr(value[: MAX_SHOWN + 1] if isinstance(value, str | bytes) else value)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from service import compression
 from service.edge import Said, said
-from service.errors import DeadlineExceeded, RequestTimeout, TooLarge
+from service.errors import DeadlineExceeded, InvalidInput, RequestTimeout, TooLarge, shown
 from service.model import Timing, Wait
 from service.settings import Settings
 
@@ -169,6 +169,11 @@ def _seen(future: "asyncio.Future[Any]") -> None:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def wrong_parameter(fault: Mapping[str, Any]) -> InvalidInput:
+    """One of FastAPI's faults of a path's or a query's parameter, as ours."""
+    return InvalidInput(f"Parameter {shown(fault['loc'][-1])} is {shown(fault.get('input'))}: {fault['msg']}.")
 
 
 async def at_leisure(function: Callable[..., Result], *arguments: Any, long: bool) -> Result:

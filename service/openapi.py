@@ -1,13 +1,12 @@
 """What the OpenAPI document says beyond FastAPI's own: bodies that are read as bytes, their examples, the one error form.
 
-Made from the verbs' pydantic classes, so that docs and checks are the same. Knows FastAPI's document, pydantic and the verbs;
-serves nothing.
+Made from the verbs' pydantic classes, so that docs and checks are the same. Knows pydantic and the verbs; serves
+nothing.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import FastAPI
 from pydantic import BaseModel, create_model
 
 from service import media
@@ -27,15 +26,26 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     for status, description in {
         400: "The request cannot be read",
         404: "No such model or version",
+        408: "The headers or the body took too long to arrive",
         413: "Too large",
+        414: "The path and query are too long",
         415: "A media type or picture format that is not taken",
         422: "A value that is not what was expected",
+        431: "The headers are too large, or too many",
+        500: "The service or the model failed; the log says why",
         503: "Overloaded or loading; Retry-After says when to ask again",
+        504: "No answer within the deadline",
     }.items()
 }
 
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These, and what any request can be told."""
+    return {status: ERRORS[status] for status in sorted({*statuses, 408, 414, 431, 500})}
+
+
 PROTOCOL_ERRORS: dict[int | str, dict[str, Any]] = {
-    **{status: ERRORS[status] for status in (400, 404, 413, 503)},
+    **errors(400, 404, 413, 503, 504),
     501: {"model": Error, "description": "A part of the protocol that is not offered"},
 }
 
@@ -47,23 +57,17 @@ GUARDED: dict[str, dict[str, Any]] = {
 }
 
 
-def guarded(app: FastAPI, needed: Callable[[str, str], str | None]) -> None:
-    """Say in `app`'s document which operations want an API key, and of what role: `needed(method, path)`."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = plain()
-        document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-        for path, operations in document["paths"].items():
-            for method, operation in operations.items():
-                if role := needed(method.upper(), path):
-                    operation["security"] = [{"key": []}]
-                    operation["x-role"] = role
-                    operation["responses"] |= {status: {**said, "content": error} for status, said in GUARDED.items()}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation has it
+def with_roles(document: dict[str, Any], needed: Callable[[str, str], str | None]) -> dict[str, Any]:
+    """The document with what wants an API key, and of what role: `needed(method, path)`."""
+    document.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if role := needed(method.upper(), path):
+                operation["security"] = [{"key": []}]
+                operation["x-role"] = role
+                operation["responses"] |= {status: {**said, "content": error} for status, said in GUARDED.items()}
+    return document
 
 
 def verb_response(verb: Verb) -> type[BaseModel]:
@@ -113,6 +117,11 @@ def verb_extra(verb: Verb) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": ordered}, "parameters": query(verb.Options)}
 
 
+BYTES = {media.OCTETS: {"schema": {"type": "string", "format": "binary"}}}
+INFER_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Tensors as JSON; or, where bytes are asked for, JSON and bytes behind it", "content": BYTES},
+    **PROTOCOL_ERRORS,
+}
 INFER_EXTRA: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -120,7 +129,8 @@ INFER_EXTRA: dict[str, Any] = {
             "application/json": {
                 "schema": {"type": "object", "required": ["inputs"]},
                 "example": {"inputs": [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [0] * 784}]},
-            }
+            },
+            **BYTES,
         },
     }
 }
@@ -130,3 +140,14 @@ def control_extra(example: dict[str, Any]) -> dict[str, Any]:
     """The body of a call about the repository, which may be left out, for OpenAPI."""
     content = {"application/json": {"schema": {"type": "object"}, "example": example}}
     return {"requestBody": {"required": False, "content": content}}
+
+
+def without_validation(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's document without its own 422, which no endpoint answers: errors have one form, and /v2 says 400."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document.get("components", {}).get("schemas", {}).pop(name, None)
+    return document

@@ -156,7 +156,7 @@ class Routes:
             description=lookup.Answer.__doc__,
             tags=[family],
             response_model=openapi.lookup_response(lookup),
-            responses={status: openapi.ERRORS[status] for status in (404, 422, 503)},
+            responses=openapi.errors(404, 422, 503),
             openapi_extra={"parameters": openapi.query(lookup.Options)},
         )
 
@@ -164,9 +164,9 @@ class Routes:
 
     def _models(self, router: APIRouter) -> None:
         registry = self._registry
-        errors: dict[int | str, dict[str, Any]] = {status: openapi.ERRORS[status] for status in (404, 422, 503)}
+        errors = openapi.errors(404, 422, 503)
 
-        @router.get("/v1/models", tags=["models"], summary="What is served")
+        @router.get("/v1/models", tags=["models"], summary="What is served", responses=openapi.errors())
         async def models() -> Response:
             return answer(
                 {
@@ -213,11 +213,13 @@ class Routes:
     def _operations(self, router: APIRouter) -> None:
         registry = self._registry
 
-        @router.get("/metrics", tags=["operations"], summary="For Prometheus", response_class=Response)
+        @router.get(
+            "/metrics", tags=["operations"], summary="For Prometheus", response_class=Response, responses=openapi.errors()
+        )
         async def prometheus() -> Response:
             return Response(metrics.expose(), media_type=metrics.CONTENT_TYPE)
 
-        @router.get("/v2/health/live", tags=["operations"], summary="Whether the process runs")
+        @router.get("/v2/health/live", tags=["operations"], summary="Whether the process runs", responses=openapi.errors())
         async def live() -> Response:
             return answer({"live": True})
 
@@ -225,7 +227,7 @@ class Routes:
             "/v2/health/ready",
             tags=["operations"],
             summary="Whether it should get requests",
-            responses={503: openapi.ERRORS[503]},
+            responses=openapi.errors(503),
         )
         async def ready() -> Response:
             if reason := registry.not_ready():

@@ -259,8 +259,6 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
         self._listeners = [one.dup() for one in sockets or ()]
-        for listener in self._listeners:
-            listener.setblocking(False)
         await super().startup(sockets)
         self.config.came = self._accept_others
 

@@ -37,8 +37,9 @@ def deafen(listener: socket.socket) -> None:
 
 
 def waiting(listener: socket.socket) -> list[socket.socket]:
-    """The connections that wait to be accepted, now accepted. `listener` does not block."""
+    """The connections that wait to be accepted, now accepted. `listener` blocks no more."""
     accepted: list[socket.socket] = []
+    listener.setblocking(False)
     with suppress(OSError):  # no more are there, or no file is left for one
         while True:
             accepted.append(listener.accept()[0])

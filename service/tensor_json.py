@@ -21,6 +21,8 @@ BUFFERS = {"FP16": "d", "FP32": "d", "FP64": "d"} | dict.fromkeys(
 """How simdjson hands numbers over: as float64 or as int64. A number that is not of that kind is left to the general reader."""
 DTYPES = {"d": np.dtype(np.float64), "i": np.dtype(np.int64)}
 NO_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
+MEANT = ("id", "parameters", "outputs", "name", "datatype", "shape")
+"""Fields beside `inputs` and `data`. Others mean nothing and are not made objects; each look for one goes through all."""
 DEEPEST = 8
 """Levels of nested numbers that are read here."""
 
@@ -67,7 +69,8 @@ def _document(parser: simdjson.Parser, data: bytes) -> dict[str, Any]:
     document = parser.parse(data)
     if not isinstance(document, simdjson.Object):
         raise _Unusual
-    found = {key: _plain(document[key]) for key in _keys(document) if key != "inputs"}
+    keys = _keys(document)
+    found = {key: _plain(document[key]) for key in MEANT if key in keys}
     inputs = document["inputs"]
     if not isinstance(inputs, simdjson.Array):
         raise _Unusual
@@ -95,7 +98,7 @@ def _plain(value: Any) -> Any:
 
 def _tensor(tensor: Any) -> dict[str, Any]:
     keys = _keys(tensor)
-    found = {key: _plain(tensor[key]) for key in keys if key != "data"}
+    found = {key: _plain(tensor[key]) for key in MEANT if key in keys}
     if "data" in keys:
         kind = BUFFERS[found["datatype"]]
         found["data"] = np.frombuffer(tensor["data"].as_buffer(of_type=kind), DTYPES[kind])

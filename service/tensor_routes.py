@@ -9,6 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from service import __version__, bodies, compression, family, http, media, openapi, protocol, rendering, tensors
@@ -52,6 +53,8 @@ class ProtocolRoute(APIRoute):
                 found: Response = await handler(request)
             except ServiceError as error:
                 raise protocols(error) from error
+            except RequestValidationError as error:
+                raise protocols(http.wrong_parameter(error.errors()[0])) from error
             return found
 
         return protocolled
@@ -82,11 +85,11 @@ class TensorRoutes:
         registry = self._registry
 
         @router.get("/v2/", include_in_schema=False)
-        @router.get("/v2", tags=["tensors"], summary="What this server is")
+        @router.get("/v2", tags=["tensors"], summary="What this server is", responses=openapi.errors())
         async def server() -> Response:
             return answer({"name": "modelyard", "version": __version__, "extensions": list(protocol.EXTENSIONS)})
 
-        @router.get("/v2/models", tags=["tensors"], summary="The names of what is served")
+        @router.get("/v2/models", tags=["tensors"], summary="The names of what is served", responses=openapi.errors())
         async def models() -> Response:
             return answer({"models": list(registry.models())})
 
@@ -124,7 +127,7 @@ class TensorRoutes:
                     methods=[method],
                     tags=["tensors"],
                     summary=summary,
-                    responses=openapi.PROTOCOL_ERRORS,
+                    responses=openapi.INFER_RESPONSES if extra else openapi.PROTOCOL_ERRORS,
                     openapi_extra=extra,
                     operation_id=f"{handler.__name__}{'_of_version' if 'version}' in path else ''}",
                 )
@@ -160,7 +163,7 @@ class TensorRoutes:
     def _repository(self, router: APIRouter) -> None:
         registry, follower = self._registry, self._follower
 
-        @router.get("/v2/models/stats", tags=["tensors"], summary="How often each model ran")
+        @router.get("/v2/models/stats", tags=["tensors"], summary="How often each model ran", responses=openapi.errors())
         async def all_stats() -> Response:
             return answer(_statistics([one for versions in registry.models().values() for one in versions]))
 
@@ -168,6 +171,7 @@ class TensorRoutes:
             "/v2/repository/index",
             tags=["repository"],
             summary="Every version, and why one is not served",
+            responses=openapi.errors(400, 413),
             openapi_extra=openapi.control_extra({"ready": True}),
         )
         async def index(request: Request) -> Response:
@@ -191,7 +195,8 @@ class TensorRoutes:
         async def load(request: Request, name: Name) -> Response:
             parameters = (await self._document(request)).get("parameters") or {}
             if parameters:
-                raise NotImplementedHere(f"Parameters {sorted(parameters)} of a load are not taken; publish a version instead.")
+                names = shown(", ".join(parameters))
+                raise NotImplementedHere(f"Parameters {names} of a load are not taken; publish a version instead.")
             _known(registry, name)
             await follower.change(name, unloaded=False)
             entry = registry.entries.get(name)
@@ -215,7 +220,8 @@ class TensorRoutes:
     async def _document(self, request: Request) -> dict[str, Any]:
         """A control request's body: an object, or nothing."""
         data = await http.read_body(request, self._settings)
-        found = bodies.parse_json(data, self._settings.max_json_depth) if data.strip() else {}
+        deepest, long = self._settings.max_json_depth, len(data) > SHORT_WORK
+        found = await http.at_leisure(bodies.parse_json, data, deepest, long=long) if data.strip() else {}
         if not isinstance(found, dict) or not isinstance(found.get("parameters") or {}, dict):
             raise BadRequest(f"The body is {shown(found)}; expected an object.")
         return found

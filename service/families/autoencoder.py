@@ -75,7 +75,7 @@ class InterpolateRequest(bodies.Document):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [INTERPOLATE]})
 
-    images: Annotated[list[str] | None, Field(description="two, each a PNG or JPEG in base64, or a data: URL")] = None
+    images: Annotated[bodies.Strings | None, Field(description="two, each a PNG or JPEG in base64, or a data: URL")] = None
     codes: Codes = None
     steps: Annotated[int, Field(ge=2, le=MOST, description="how many pictures")] = 8
 

@@ -32,7 +32,7 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [EXAMPLE]})
 
-    texts: Annotated[list[str], Field(description="each a text; a long one is cut, and its answer says so")]
+    texts: Annotated[bodies.Strings, Field(description="each a text; a long one is cut, and its answer says so")]
 
 
 class Options(family.Options):

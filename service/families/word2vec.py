@@ -43,7 +43,7 @@ class EmbedRequest(_Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [EMBED]})
 
-    words: Annotated[list[str], Field(min_length=1, description="each a word of the vocabulary")]
+    words: Annotated[bodies.Strings, Field(min_length=1, description="each a word of the vocabulary")]
 
     def inputs(self) -> Sequence[str]:
         return self.words
@@ -63,8 +63,8 @@ class AnalogyRequest(_Request):
 
     model_config = ConfigDict(json_schema_extra={"examples": [ANALOGY]})
 
-    positive: Annotated[list[str], Field(min_length=1, max_length=TERMS // 2, description="words that are added")]
-    negative: Annotated[list[str], Field(default_factory=list, max_length=TERMS // 2, description="words that are taken away")]
+    positive: Annotated[bodies.Strings, Field(min_length=1, max_length=TERMS // 2, description="words that are added")]
+    negative: Annotated[bodies.Strings, Field(default_factory=list, max_length=TERMS // 2, description="words taken away")]
     k: K = 10
 
 
@@ -74,7 +74,8 @@ class SimilarityRequest(_Request):
     model_config = ConfigDict(json_schema_extra={"examples": [SIMILARITY]})
 
     pairs: Annotated[
-        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1, description="each two words")
+        list[Annotated[bodies.Strings, Field(min_length=2, max_length=2)]],
+        Field(min_length=1, fail_fast=True, description="each two words"),
     ]
 
     def inputs(self) -> Sequence[list[str]]:

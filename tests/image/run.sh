@@ -56,7 +56,7 @@ not() { ! "$@"; }
 install_tools() {
   local missing=() tool
   for tool in buildah debootstrap curl; do
-    command -v "$tool" >/dev/null || missing+=("$tool")
+    type -P "$tool" >/dev/null || missing+=("$tool") # a program: `buildah` is a function here, too
   done
   ((${#missing[@]})) || return 0
   apt-get update

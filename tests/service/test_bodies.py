@@ -1,15 +1,18 @@
 """Bodies to raw inputs."""
 
 import base64
+import contextlib
+import time
 
 import orjson
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from service import bodies
 from service.bodies import PICTURE, Body, parse_json
 from service.bodies import Pictures as Request
 from service.errors import BadRequest, InvalidInput, ServiceError, TooLarge, UnsupportedMedia
+from service.family import rooms
 from service.samples import SEVEN, SEVEN_PNG
 from service.settings import Settings
 
@@ -109,6 +112,44 @@ def test_wide_json_is_not_deep():
 
 def test_brackets_in_a_string_are_not_depth():
     assert parse_json(orjson.dumps({"text": '[[[{{"\\' * 50}), max_depth=4)
+
+
+@pytest.mark.parametrize("text", ['[[[{{"\\' * 50, '\\"[' * 50, "\\\\" * 50 + '"' + "[" * 50, "\n[" * 50])
+def test_escapes_do_not_hide_where_a_string_ends(text):
+    assert parse_json(orjson.dumps({"text": text}), max_depth=4) == {"text": text}
+    with pytest.raises(BadRequest, match="deeper"):
+        parse_json(orjson.dumps([text, [[[[[1]]]]]]), max_depth=4)
+
+
+def test_a_body_of_nothing_but_lists_is_refused_before_any_of_them_is_made():
+    with pytest.raises(TooLarge, match="more than 1000 lists and objects"):
+        parse_json(b"[" + b"[]," * 1000 + b"[]]", 64, 1000)
+    assert len(parse_json(b"[" + b'"[",' * 1000 + b"[]]", 64, 1000)) == 1001
+
+
+@pytest.mark.parametrize(
+    "data", [b'["' + b"[" * 5_000_000 + b'"]', b'["' + b"[\\n" * 1_500_000 + b'"]', b'\\"' * 2_000_000 + b"[" * 99]
+)
+def test_megabytes_of_brackets_and_escapes_are_one_look(data):
+    begun = time.perf_counter()
+    with contextlib.suppress(BadRequest):
+        parse_json(data, 64, 1000)
+    assert time.perf_counter() - begun < 1
+
+
+def test_a_document_with_a_thousand_unknown_fields_is_refused_in_one_sentence():
+    with pytest.raises(InvalidInput, match="has 1000 fields"):
+        read(document({f"k{index}": 1 for index in range(1000)}))
+
+
+@pytest.mark.parametrize("verb", [verb for room in rooms().values() for verb in room.verbs], ids=lambda verb: verb.name)
+def test_of_a_list_that_is_wrong_throughout_the_first_fault_is_told_and_no_other_looked_for(verb):
+    """Pydantic's errors of a body's worth of wrong entries were gigabytes, and minutes of nothing else."""
+    for field, value in verb.Request.model_json_schema()["properties"].items():
+        if "string" in str(value.get("items", value)) and verb.example.get(field):
+            with pytest.raises(ValidationError) as raised:
+                verb.Request.model_validate({**verb.example, field: [[1]] * 100})
+            assert raised.value.error_count() == 1
 
 
 def test_a_long_value_is_not_echoed():

@@ -1,6 +1,9 @@
 """The error tree."""
 
 import re
+import time
+
+import pytest
 
 from service import errors
 from service.errors import ServiceError, shown
@@ -29,3 +32,19 @@ def test_a_shown_value_is_short_printable_ascii():
         assert len(shown(value)) <= 100
         assert shown(value).isascii()
         assert shown(value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "value", [[1, [2.5, None], {"a": [True, "b'"]}], {}, [], {"k": {}}, -0.0, b"x", None, {"a": 1, "b": [[]]}]
+)
+def test_a_shown_value_is_written_as_python_does(value):
+    assert shown(value) == ascii(repr(value))
+
+
+@pytest.mark.parametrize(
+    "value", [[1.5] * 2_000_000, [["a", "b"]] * 500_000, {str(key): key for key in range(300_000)}, "x" * 10**7]
+)
+def test_of_a_value_of_megabytes_only_its_beginning_is_looked_at(value):
+    begun = time.perf_counter()
+    assert len(shown(value)) <= 60
+    assert time.perf_counter() - begun < 0.05

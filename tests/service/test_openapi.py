@@ -1,6 +1,7 @@
 """What the docs say."""
 
 from service import media, openapi
+from service.app import create_app
 from service.family import rooms
 
 VERBS = [verb for room in rooms().values() for verb in room.verbs]
@@ -34,3 +35,22 @@ def test_the_error_form_has_a_sentence_a_code_and_an_id():
 def test_the_answer_holds_predictions():
     for verb in VERBS:
         assert set(openapi.verb_response(verb).model_fields) == {"model", "version", "predictions"}
+
+
+def test_every_status_that_any_request_can_be_told_is_documented_everywhere(settings):
+    document = create_app(settings).openapi()
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert {"408", "414", "431", "500"} <= operation["responses"].keys()
+
+
+def test_no_other_form_of_an_error_is_documented(settings):
+    document = create_app(settings).openapi()
+    assert "ValidationError" not in str(document)
+    assert "422" not in document["paths"]["/v2/models/{name}/infer"]["post"]["responses"]
+
+
+def test_tensors_as_bytes_are_documented_both_ways(settings):
+    infer = create_app(settings).openapi()["paths"]["/v2/models/{name}/infer"]["post"]
+    assert media.OCTETS in infer["requestBody"]["content"]
+    assert media.OCTETS in infer["responses"]["200"]["content"]

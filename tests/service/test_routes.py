@@ -113,7 +113,7 @@ HUGE_HEADER = SEVEN_PNG[:16] + (50_000).to_bytes(4, "big") * 2 + SEVEN_PNG[24:]
         ("/v2/models/light/infer", b"{}", {"inference-header-content-length": "3"}, 400, "invalid_tensor"),
         ("/v2/models/light/infer", b"{}", {"content-encoding": "gzip"}, 400, "bad_request"),
         ("/v2/models/" + "a" * 190 + "/infer", b"{}", {}, 404, "unknown_model"),
-        ("/v2/models/" + "a" * 300 + "/infer", b"{}", {}, 422, "invalid_input"),
+        ("/v2/models/" + "a" * 300 + "/infer", b"{}", {}, 400, "bad_request"),
         ("/v2/models/..%2f..%2fetc/infer", b"{}", {}, 404, "not_found"),
         ("/v2/models/%00/infer", b"{}", {}, 404, "unknown_model"),
     ],

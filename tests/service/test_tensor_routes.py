@@ -223,3 +223,15 @@ async def test_names_of_models_and_what_the_server_is(client):
         assert {"binary_tensor_data", "model_repository", "statistics", "model_configuration"} <= set(
             (await client.get(path)).json()["extensions"]
         )
+
+
+async def test_a_parameter_that_is_too_long_is_the_protocols_400_too(client):
+    answer = await client.get("/v2/models/light", params={"version": "1" * 300})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "bad_request"
+
+
+async def test_names_in_a_load_are_told_no_further_than_any_value(client):
+    answer = await client.post("/v2/repository/models/light/load", json={"parameters": {"a" * 800: 1}})
+    assert answer.status_code == 501
+    assert len(answer.json()["error"]) < 200
