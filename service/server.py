@@ -26,7 +26,7 @@ from service.exchange import Exchange, Line, Requested
 from service.heads import Heads
 from service.http import Paths, headers
 from service.settings import Settings
-from service.sockets import deafen, emptied, forget, waiting
+from service.sockets import Listeners, reset
 
 LAST_LOOK_S = 0.2
 """Between the last connection that is begun and the closed port: those that were begun still come to be."""
@@ -224,16 +224,6 @@ class Protocol(HttpToolsProtocol):
         since = [one for one in (self.paused_since, self.closing_since) if one is not None]
         return bool(since) and min(since) < now - self.settings.body_timeout_s
 
-    def give_up(self) -> None:
-        """Reset: after a mere close the system would keep for minutes what nobody reads."""
-        if wire := self.transport.get_extra_info("socket"):
-            forget(wire)
-        self.transport.abort()
-
-    def has_waited(self, since: float) -> bool:
-        """Whether headers have been awaited since before `since` (monotonic seconds)."""
-        return self.waiting_since is not None and self.waiting_since < since
-
     def refuse(self, error: ServiceError) -> None:
         """Answer below the app, with its error body, and close."""
         body = orjson.dumps({"error": error.message, "code": error.code, "request_id": ""})
@@ -253,22 +243,21 @@ class Server(uvicorn.Server):
         self._settings = config.settings
         self._stop_at: float | None = None
         self._settled = False
-        self._listeners: list[socket.socket] = []
+        self._listeners = Listeners(())
         self._joining: set[asyncio.Task[Any]] = set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen."""
-        self._listeners = [one.dup() for one in sockets or ()]
+        self._listeners = Listeners(sockets or ())
         await super().startup(sockets)
         self.config.came = self._accept_others
 
     def _accept_others(self) -> None:
         """Those that wait behind one that was accepted: uvloop accepts one a turn, and under load a turn takes long."""
-        for listener in self._listeners:
-            for connection in waiting(listener):
-                task = asyncio.create_task(self._join(connection))
-                self._joining.add(task)
-                task.add_done_callback(self._joining.discard)
+        for connection in self._listeners.waiting():
+            task = asyncio.create_task(self._join(connection))
+            self._joining.add(task)
+            task.add_done_callback(self._joining.discard)
 
     async def _join(self, connection: socket.socket) -> None:
         make = partial(Protocol, self.config, self.server_state, self.lifespan.state)
@@ -305,15 +294,13 @@ class Server(uvicorn.Server):
         Limits hold on meanwhile.
         """
         watching = asyncio.create_task(self._watch())
-        for listener in self._listeners:
-            deafen(listener)
+        self._listeners.deafen()
         await asyncio.sleep(0 if self.force_exit else LAST_LOOK_S)
         for server in self.servers:
             server.close()
         await asyncio.sleep(0)  # the loop accepts no more
-        for connection in [one for listener in self._listeners for one in emptied(listener)]:
+        for connection in self._listeners.emptied():
             await self._join(connection)
-        self._listeners = []
         for _ in range(FIRST_LOOKS):
             await asyncio.sleep(0.05)
             if self.force_exit or not any(map(_silent, self.server_state.connections)):
@@ -339,12 +326,12 @@ class Server(uvicorn.Server):
             if not isinstance(connection, Protocol):
                 continue
             if connection.is_unread(now):
-                connection.give_up()
+                reset(connection.transport)
             elif connection.transport.is_closing():
                 continue
             elif connection.idle_since is not None and connection.idle_since < now - self._settings.keep_alive_s:
                 connection.transport.close()
-            elif connection.has_waited(now - limit_s):
+            elif connection.waiting_since is not None and connection.waiting_since < now - limit_s:
                 connection.refuse(RequestTimeout(f"The headers took longer than {limit_s:g} s to arrive."))
 
 

@@ -3,6 +3,8 @@
 import ctypes
 import socket
 import struct
+from asyncio import Transport
+from collections.abc import Iterable
 from contextlib import suppress
 
 SO_ATTACH_FILTER = 26
@@ -52,6 +54,29 @@ def emptied(listener: socket.socket) -> list[socket.socket]:
         return waiting(listener)
 
 
-def forget(wire: socket.socket) -> None:
-    """When it is closed, reset it: else the system keeps for minutes what nobody reads."""
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+class Listeners:
+    """Doubles of the sockets that a server listens on, for what the server itself does not do with them."""
+
+    def __init__(self, sockets: Iterable[socket.socket]) -> None:
+        self._sockets = [one.dup() for one in sockets]
+
+    def waiting(self) -> list[socket.socket]:
+        """The connections that wait, now accepted."""
+        return [connection for listener in self._sockets for connection in waiting(listener)]
+
+    def deafen(self) -> None:
+        """No connection is begun any more."""
+        for listener in self._sockets:
+            deafen(listener)
+
+    def emptied(self) -> list[socket.socket]:
+        """The last connections that wait; these listeners are closed."""
+        left, self._sockets = self._sockets, []
+        return [connection for listener in left for connection in emptied(listener)]
+
+
+def reset(transport: Transport) -> None:
+    """Reset a connection: after a mere close the system would keep for minutes what nobody reads."""
+    if wire := transport.get_extra_info("socket"):
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

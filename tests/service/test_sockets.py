@@ -41,12 +41,37 @@ def test_a_deafened_port_begins_no_connection_and_answers_those_that_were_begun(
     early.close()
 
 
-def test_a_forgotten_connection_is_reset_whatever_is_unread(listener):
+class Transport:
+    """asyncio's, as far as it is asked here."""
+
+    def __init__(self, wire):
+        self._wire = wire
+
+    def get_extra_info(self, name):
+        return self._wire if name == "socket" else None
+
+    def abort(self):
+        self._wire.close()
+
+
+def test_doubles_take_what_waits_on_every_port_and_then_the_last(listener):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = sockets.Listeners((listener, other))
+        clients = [socket.create_connection(port.getsockname()) for port in (listener, other, other)]
+        taken = ports.waiting()
+        assert (len(taken), ports.waiting()) == (3, [])
+        clients.append(socket.create_connection(other.getsockname()))
+        taken += ports.emptied()
+        assert (len(taken), ports.waiting()) == (4, [])
+        for wire in (*clients, *taken):
+            wire.close()
+
+
+def test_a_connection_is_reset_whatever_is_unread(listener):
     with socket.create_connection(listener.getsockname()) as client:
         server, _ = listener.accept()
         server.sendall(b"unread")
-        sockets.forget(server)
-        server.close()
+        sockets.reset(Transport(server))
         told = select.poll()
         told.register(client, 0)
         assert told.poll(2000)[0][1] & select.POLLERR
