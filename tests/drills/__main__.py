@@ -10,6 +10,7 @@ The exit code is 1 where an aim was missed. They measure: run nothing beside the
 
 import argparse
 import importlib
+import re
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from tests.conftest import ROOT, servers
 from tests.drills.figures import Figure, Ground
 
 BEGIN, END = "<!-- drills: begin -->", "<!-- drills: end -->"
+COMMAND = re.compile(r"`python -m tests\.drills (\w+)` \|$")
 TABLE = ROOT / "docs" / "drills.md"
 
 
@@ -48,11 +50,17 @@ def line(figure: Figure) -> str:
 
 
 def write(figures: dict[str, list[Figure]]) -> None:
-    """Put the table in its place."""
-    lines = ["| what | aim | reached | command |", "| --- | --- | --- | --- |"]
-    lines += [f"{line(one)} `python -m tests.drills {name}` |" for name, found in figures.items() for one in found]
+    """Put the figures in their place in the table; those of drills that were not run stay."""
     before, _, rest = TABLE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    held, _, after = rest.partition(END)
+    rows: dict[str, list[str]] = {}
+    for row in held.splitlines():
+        if named := COMMAND.search(row):
+            rows.setdefault(named[1], []).append(row)
+    for name, found in figures.items():
+        rows[name] = [f"{line(one)} `python -m tests.drills {name}` |" for one in found]
+    lines = ["| what | aim | reached | command |", "| --- | --- | --- | --- |"]
+    lines += [row for _, named_rows in sorted(rows.items()) for row in named_rows]
     TABLE.write_text("\n".join([before + BEGIN, *lines, END]) + after)
 
 

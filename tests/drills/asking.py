@@ -22,7 +22,7 @@ GREY, BLACK, WHITE = (images.to_png(np.full((SIDE, SIDE, 1), light, np.uint8)) f
 def raw(method: str, path: str, body: bytes = b"", media: str = "application/json", *more: str) -> bytes:
     """A request; `more` are headers as they stand on the wire."""
     typed = (f"Content-Type: {media}", f"Content-Length: {len(body)}") if method == "POST" else ()
-    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: drill", *typed, *more, "", "")).encode() + body
+    return "\r\n".join((f"{method} {path} HTTP/1.1", "Host: localhost", *typed, *more, "", "")).encode() + body
 
 
 def classify(picture: bytes = GREY, model: str = "light") -> bytes:

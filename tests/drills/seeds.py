@@ -62,7 +62,7 @@ class Seed:
 
 def head(method: str, target: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     """Request line and headers as bytes. What cannot be latin-1 goes as UTF-8."""
-    lines = [f"{method} {target} HTTP/1.1", "Host: drill", *(f"{name}: {value}" for name, value in headers)]
+    lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in headers)]
     return b"".join(_bytes(line) + b"\r\n" for line in lines) + b"\r\n"
 
 

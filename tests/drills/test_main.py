@@ -47,3 +47,5 @@ def test_the_table_is_written_between_its_marks(monkeypatch, tmp_path):
         "after",
     ]
     assert "old" not in table.read_text()
+    command.write({"other": [Figure("another", "1", "1", ok=True)]})
+    assert [row.split("|")[1] for row in table.read_text().splitlines() if "tests.drills" in row] == [" a thing ", " another "]
