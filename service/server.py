@@ -33,6 +33,7 @@ LAST_LOOK_S = 0.2
 FIRST_LOOKS = 20
 """So often, twenty times a second, it is looked whether who is connected has asked something, before it is left alone."""
 
+ACCEPTED_AT_ONCE = 32
 SWITCH_S = 0.0005
 """After so long a thread that loads a model lets the event loop have its turn; Python's own 5 ms outlast most answers."""
 
@@ -254,7 +255,9 @@ class Server(uvicorn.Server):
 
     def _accept_others(self) -> None:
         """Those that wait behind one that was accepted: uvloop accepts one a turn, and under load a turn takes long."""
-        for connection in self._listeners.waiting():
+        if self._joining:
+            return  # so that a crowd that comes and goes does not become a turn without an end
+        for connection in self._listeners.waiting(ACCEPTED_AT_ONCE):
             task = asyncio.create_task(self._join(connection))
             self._joining.add(task)
             task.add_done_callback(self._joining.discard)

@@ -1,6 +1,7 @@
 """Sockets at their beginning, and what uvicorn and asyncio leave undone at their end. Knows the system's calls only."""
 
 import ctypes
+import math
 import socket
 import struct
 from asyncio import Transport
@@ -38,12 +39,12 @@ def deafen(listener: socket.socket) -> None:
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_SYN), ctypes.addressof(program)))
 
 
-def waiting(listener: socket.socket) -> list[socket.socket]:
-    """The connections that wait to be accepted, now accepted. `listener` blocks no more."""
+def waiting(listener: socket.socket, most: float = math.inf) -> list[socket.socket]:
+    """The connections that wait to be accepted, `most` of them, now accepted. `listener` blocks no more."""
     accepted: list[socket.socket] = []
     listener.setblocking(False)
     with suppress(OSError):  # no more are there, or no file is left for one
-        while True:
+        while len(accepted) < most:
             accepted.append(listener.accept()[0])
     return accepted
 
@@ -60,9 +61,9 @@ class Listeners:
     def __init__(self, sockets: Iterable[socket.socket]) -> None:
         self._sockets = [one.dup() for one in sockets]
 
-    def waiting(self) -> list[socket.socket]:
-        """The connections that wait, now accepted."""
-        return [connection for listener in self._sockets for connection in waiting(listener)]
+    def waiting(self, most: float = math.inf) -> list[socket.socket]:
+        """The connections that wait, `most` on each port, now accepted."""
+        return [connection for listener in self._sockets for connection in waiting(listener, most)]
 
     def deafen(self) -> None:
         """No connection is begun any more."""
