@@ -36,7 +36,7 @@ $(VENV)/.serve: pyproject.toml requirements/build.lock requirements/service-cpu.
 # everything
 $(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the service, training and the tools"
-	@$(PIP) -e '.[cpu,train,dev]'
+	@$(PIP) -e '.[cpu,train,search,remote,ray,dev]'
 	@touch $@ $(VENV)/.serve
 
 # KServe's client, for one test: its many dependencies do not go together with ours. Without it that test is skipped.

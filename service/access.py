@@ -194,3 +194,21 @@ def refusal(guard: Guard, method: str, path: str, headers: Headers) -> tuple[str
     except ServiceError as error:
         return name, error
     return name, None
+
+
+def closed(settings: Settings) -> str:
+    """Why the service does not begin to listen: no keys where others can reach it, or keys that cannot be used."""
+    if settings.keys is None:
+        if settings.is_loopback or settings.open:
+            return ""
+        return (
+            f"MODELYARD_HOST is '{settings.host}', which others can reach, and there are no keys; expected MODELYARD_KEYS, "
+            "a file that `python -m service keys add` makes, or MODELYARD_OPEN=true to let everybody in."
+        )
+    try:
+        keys.read(settings.keys)
+    except OSError as error:
+        return f"MODELYARD_KEYS is '{settings.keys}', which cannot be read: {error.strerror}."
+    except ValueError as error:
+        return f"MODELYARD_KEYS is '{settings.keys}', which cannot be used: {error}."
+    return ""

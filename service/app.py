@@ -5,8 +5,9 @@ Knows FastAPI and Starlette; the table of paths is in `routes`, the listening in
 
 import logging
 from asyncio import create_task, sleep
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__, access, logs, metrics, openapi, pages
 from service.access import Guard
+from service.agreement import Board, Folder
 from service.edge import CLIENT_LEFT, Passage, refused
 from service.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError, shown
 from service.family import rooms
@@ -26,7 +28,7 @@ from service.graph import choose_provider
 from service.http import headers, response, wrong_parameter
 from service.registry import Registry
 from service.routes import Routes
-from service.settings import Settings
+from service.settings import Settings, shared_folder
 from service.tensor_routes import TensorRoutes
 
 FIRST_LOOK_S = 30.0
@@ -35,19 +37,35 @@ FIRST_LOOK_S = 30.0
 log = logging.getLogger("modelyard.app")
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service. Raises ProviderMissing where `settings.provider` cannot be had, OSError and ValueError for unusable keys."""
+@dataclass(frozen=True)
+class Crew:
+    """Others that serve the same repository, on this machine or elsewhere."""
+
+    board: Board
+    stay: Callable[[], Coroutine[Any, Any, None]]
+    """Runs as long as the app does."""
+    numbers: Callable[[], Awaitable[bytes]]
+    """The metrics of all of them."""
+
+
+def create_app(settings: Settings, crew: Crew | None = None) -> FastAPI:
+    """The service. Raises ProviderMissing where `settings.provider` cannot be had, OSError and ValueError for unusable keys.
+
+    `crew`: others that serve the same repository; without one, the processes on this port, if there are others.
+    """
     provider, reason = choose_provider(settings.provider)
     families = rooms()
     registry, guard = Registry(families), Guard(settings)
-    follower = Follower(registry, settings, provider)
+    folder = shared_folder()
+    board = crew.board if crew else Folder(folder, settings.workers) if folder else None
+    follower = Follower(registry, settings, provider, board)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
-        tasks = [create_task(one) for one in (follower.follow(), guard.follow(), _write())]
-        if settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
+        tasks = [create_task(one) for one in (follower.follow(), guard.follow(), _write(), *([crew.stay()] if crew else []))]
+        if board:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
             await registry.first_look(FIRST_LOOK_S)
         yield
         for task in tasks:
@@ -67,6 +85,8 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     typed, tensors = Routes(settings, registry, families, provider), TensorRoutes(settings, registry, follower)
+    if crew:
+        typed.numbers = crew.numbers
     app.state.registry, app.state.follower, app.state.guard = registry, follower, guard
     app.state.lean = (*typed.lean(), *tensors.lean())
     app.include_router(typed.router())

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from service import policy, repository
 from service.manifest import NAME, VERSION
+from service.mirror import Mirror, MirrorError
 from service.policy import Budget, Plan, Policy
 from service.repository import BrokenVersion, Found
 from service.settings import Settings
@@ -33,7 +34,12 @@ class Repository:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         try:
-            self._found = repository.scan(settings.models_dir)
+            self.mirror = Mirror(settings.models_dir, settings.repository) if settings.is_remote else None
+            if self.mirror:
+                self.mirror.refresh()
+            self._found = repository.scan(settings.repository)
+        except MirrorError as error:
+            raise CommandError(f"{error}.") from error
         except OSError as error:
             raise CommandError(f"{settings.models_dir} cannot be read: {error.strerror}.") from error
 
@@ -51,7 +57,7 @@ class Repository:
     def folder(self, name: str) -> Path:
         """Of a model. Raises CommandError where there is none."""
         self.versions(name)
-        return self._settings.models_dir / name
+        return self._settings.repository / name
 
     def policy(self, name: str) -> Policy:
         """As it is now. Raises CommandError."""
@@ -66,7 +72,11 @@ class Repository:
     def change(self, name: str, **fields: object) -> Policy:
         """Write other values. Raises CommandError."""
         try:
+            if self.mirror:
+                return self.mirror.change_policy(name, self._unwritten(name), **fields)
             return policy.change(self.folder(name), self._unwritten(name), **fields)
+        except MirrorError as error:
+            raise CommandError(f"{error}.") from error
         except ValidationError as error:
             raise CommandError(f"{error.errors()[0]['msg']}.") from error
         except (OSError, ValueError) as error:
@@ -220,6 +230,8 @@ def remove(here: Repository, asked: argparse.Namespace) -> str:
         )
     gone = [asked.version] if asked.version else [version for version in list(found)[: -asked.keep] if version not in needed]
     for version in gone:
+        if here.mirror:
+            here.mirror.remove(asked.name, version)
         _delete(found[version].folder)
     return f"{asked.name}: removed {', '.join(map(str, gone)) or 'nothing'}; left are {[v for v in found if v not in gone]}"
 
@@ -330,7 +342,7 @@ def main(arguments: Sequence[str], settings: Settings) -> int:
     asked = _parser().parse_args(arguments)
     try:
         sys.stdout.write(f"{asked.run(Repository(settings), asked)}\n")
-    except CommandError as error:
+    except (CommandError, MirrorError) as error:
         sys.stderr.write(f"modelyard: {error}\n")
         return FAILED
     return 0

@@ -12,16 +12,18 @@ from collections.abc import Callable
 from functools import partial
 
 from service import memory, metrics, model, policy, repository
-from service.agreement import POLL_S, Agreement
+from service.agreement import POLL_S, Agreement, Board
 from service.cost import Cost
-from service.errors import Unavailable
 from service.graph import Provider
+from service.manifest import sha256
+from service.mirror import MirrorError
 from service.model import Model
 from service.policy import Policy
 from service.registry import Entry, Refused, Registry
 from service.rehearsal import Rehearsal
 from service.repository import BrokenVersion, Found
-from service.settings import Settings, shared_folder
+from service.settings import Settings
+from service.store import Store
 from service.trial import Trial
 
 SPARE = 10
@@ -34,21 +36,28 @@ class Follower:
     """Writes one registry."""
 
     def __init__(
-        self, registry: Registry, settings: Settings, provider: Provider, clock: Callable[[], float] = time.monotonic
+        self,
+        registry: Registry,
+        settings: Settings,
+        provider: Provider,
+        board: Board | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`board`: where others of its kind leave word, with whom it switches versions."""
         self._registry, self._settings, self._provider, self._clock = registry, settings, provider, clock
         self._rehearse = Rehearsal(settings, provider)
-        self._agreement = Agreement(shared_folder(), settings.workers)
+        self._agreement = Agreement(board)
         self._agreeing: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._said: dict[str, str] = {}
         """The decision that other workers last heard of from this one, by model."""
         self._told: dict[str, int | None] = {}
         """The version that logs and metrics last had for the one that answers."""
         self._stamps: dict[str, tuple[int, int, int] | None] = {}
+        self._digests: dict[str, tuple[Policy, Model, str]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
+        self._store = Store(settings, clock)
         self._trouble = ""
-        self._look_s = 0.0
         """Of a processor, that it took last to look through the folders."""
 
     async def follow(self) -> None:
@@ -58,13 +67,13 @@ class Follower:
                 await self.look()
             except Exception:  # the edge of the task: logged, and the next look may succeed
                 log.exception("a look at the repository failed")
-            await asyncio.sleep(max(self._settings.reload_s, SPARE * self._look_s))
+            await asyncio.sleep(max(self._settings.reload_s, SPARE * self._store.look_s))
 
     async def look(self) -> None:
         """One look: read changed policies, load what is new, drop what is gone."""
         async with self._looking:
             try:
-                found, unread = await asyncio.to_thread(self._scan)
+                found, unread = await asyncio.to_thread(self._store.look)
             except OSError as error:
                 self._say(f"the repository cannot be read ({error.strerror}); what is served stays")
                 self._registry.has_looked()
@@ -91,12 +100,6 @@ class Follower:
             if first:  # to check a version takes several times what to serve it does
                 await asyncio.to_thread(memory.trim)
 
-    def _scan(self) -> tuple[list[Found], set[str]]:
-        begun = time.thread_time()
-        found = repository.look(self._settings.models_dir)
-        self._look_s = time.thread_time() - begun
-        return found
-
     def _say(self, trouble: str) -> None:
         """Log a repository that cannot be read once, not at every look."""
         if trouble and trouble != self._trouble:
@@ -105,13 +108,7 @@ class Follower:
 
     async def change(self, name: str, **fields: object) -> Policy:
         """Write a policy with other values of these fields and follow it now. Raises Unavailable where it cannot be written."""
-        folder = self._settings.models_dir / name
-        try:
-            await asyncio.to_thread(policy.change, folder, self._unwritten(name), **fields)
-        except OSError as error:
-            raise Unavailable(f"The policy of '{name}' cannot be written: {error.strerror}.") from error
-        except ValueError as error:
-            raise Unavailable(f"The policy of '{name}' cannot be read: {error}.") from error
+        await asyncio.to_thread(self._store.change, name, **fields)
         if entry := self._registry.entries.get(name):
             entry.refused.clear()  # whoever asks again wants it tried again
         await self.look()
@@ -129,7 +126,7 @@ class Follower:
             keep.add(entry.answering)  # others still answer with it, or nothing on disk can take its place
         for version in set(entry.served) - keep:
             self._drop(name, entry, version)
-        self._choose(name, entry)
+        self._choose(name, entry, whole=True)
         self._try(entry)
         if entry.answering:
             metrics.DRIFT.labels(name).set(entry.served[entry.answering][1].drift.largest() or 0.0)
@@ -137,23 +134,20 @@ class Follower:
             del self._registry.entries[name]
             self._stamps.pop(name, None)
             self._told.pop(name, None)
+            self._digests.pop(name, None)
 
     async def _read_policy(self, name: str, entry: Entry) -> None:
-        folder = self._settings.models_dir / name
+        folder = self._store.folder(name)
         stamp = await asyncio.to_thread(policy.stamp, folder)
         if name in self._stamps and stamp == self._stamps[name]:
             return
         self._stamps[name] = stamp
         try:
-            entry.policy, entry.trouble = await asyncio.to_thread(policy.read, folder, self._unwritten(name)), ""
+            entry.policy, entry.trouble = await asyncio.to_thread(policy.read, folder, self._store.unwritten(name)), ""
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             log.error("a policy cannot be followed: %s", reason, extra={"fields": {"model": name}})  # noqa: TRY400 - the reason is the whole story
             entry.trouble = "" if entry.served else f"its policy cannot be read: {reason}"
-
-    def _unwritten(self, name: str) -> Policy:
-        """What holds for a model while nothing is written of it."""
-        return Policy(pinned=self._settings.pins.get(name))
 
     async def _load_wanted(self, entry: Entry) -> set[int]:
         """The versions to keep; those among them that are new are loaded."""
@@ -202,14 +196,21 @@ class Follower:
     def _load(self, found: Found, known: Cost | None) -> Model:
         return model.load(repository.read(found), self._registry.rooms, self._provider, self._settings, known)
 
-    def _choose(self, name: str, entry: Entry) -> None:
-        """Which version answers from now on, or from when all workers can answer with it."""
+    def _choose(self, name: str, entry: Entry, *, whole: bool = False) -> None:
+        """Which version answers from now on, or from when all workers can; `whole`: all that is wanted is loaded."""
         chosen, now = entry.policy.answering(frozenset(entry.served)), entry.answering
         if not (self._agreement.needed and chosen):
             self._give_up(name, entry)
             self._follow(name, entry, chosen)
             return
-        decision = f"{chosen}-{self._stamps.get(name)}-{entry.served[chosen][0].stamp}".replace(" ", "")
+        if now not in entry.served and chosen not in (told := self._agreement.told(name)):
+            begun_with = max(told & set(entry.served), default=None)
+            if begun_with is None and not whole and told & set(entry.found):
+                return  # what others answer with is still to be loaded
+            if begun_with:
+                self._follow(name, entry, begun_with)
+                now = begun_with
+        decision = f"{chosen}-{self._digest(name, entry.policy, entry.served[chosen][1])}"
         if chosen != now and now in entry.served:
             pending = self._agreeing.get(name)
             if pending and pending[0] == decision:
@@ -225,6 +226,14 @@ class Follower:
             self._said[name] = decision
             self._agreement.bind(name, decision)
             self._agreement.ready(name, decision)
+
+    def _digest(self, name: str, wanted: Policy, loaded: Model) -> str:
+        """The same wherever the same policy and version were read."""
+        known = self._digests.get(name)
+        if known is None or known[:2] != (wanted, loaded):
+            digest = sha256(wanted.model_dump_json().encode() + loaded.manifest.dump())[:16]
+            self._digests[name] = known = (wanted, loaded, digest)
+        return known[2]
 
     async def _agree(self, name: str, entry: Entry, chosen: int, decision: str) -> None:
         """Wait until all workers can answer with a version, then answer with it as soon as all of them do."""
@@ -254,6 +263,7 @@ class Follower:
         entry.held = chosen
         if self._told.get(name) != chosen:
             self._told[name] = chosen
+            self._agreement.tell(name, chosen)
             log.info("version answers", extra={"fields": {"model": name, "version": chosen}})
             metrics.VERSION.labels(name).set(chosen or 0)
 
@@ -285,16 +295,9 @@ class Follower:
         task.add_done_callback(self._closing.discard)
 
     async def _write_end(self, name: str, plan: policy.Plan, said: str) -> None:
-        def write() -> None:
-            folder = self._settings.models_dir / name
-            with policy.locked(folder):
-                before = policy.read(folder, self._unwritten(name))
-                if before.trial == plan:  # nobody has planned another one by now
-                    policy.write(folder, before.changed(trial=None, ended=said))
-
         try:
-            await asyncio.to_thread(write)
-        except (OSError, ValueError) as error:
+            await asyncio.to_thread(self._store.end, name, plan, said)
+        except (OSError, ValueError, MirrorError) as error:
             log.warning("the end of a trial holds until a restart only: %s", error, extra={"fields": {"model": name}})
 
     def _drop(self, name: str, entry: Entry, version: int) -> None:

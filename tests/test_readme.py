@@ -85,7 +85,7 @@ def test_every_training_command_is_known():
 
     text = README + (ROOT / "CONTRIBUTING.md").read_text()
     found = re.findall(r"python -m training (\w+)", text)
-    assert set(found) <= {"train", "summary", "evaluate", "compare", "report", "export", "samples", "list"}
+    assert set(found) <= {"train", "summary", "evaluate", "compare", "search", "report", "export", "samples", "list"}
     named = {name for options in re.findall(r"--architecture ([\w|]+)", text) for name in options.split("|")}
     assert named <= {*classifier.SUITS, *forecaster.SUITS}
 

@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from service.manifest import VERSION
-from training import compare, layers, pipeline, publish, report, samples
+from training import compare, layers, pipeline, place, publish, report, samples, search
 from training.checkpoint import replace
 from training.pipeline import Options
 from training.room import Room, TrainingError, formats, rooms
-from training.settings import Settings
+from training.settings import at
 
 FAILED, USAGE, REFUSED, STOPPED = 1, 2, 3, 130
 PIPED_WIDTH = 160
@@ -46,7 +46,7 @@ class Evaluate:
     # A folder that has the public data already.
     data_dir: Path | None = None
     # Where versions are published.
-    models_dir: Path | None = None
+    models_dir: str | None = None
     # Where its pictures go.
     runs_dir: Path | None = None
 
@@ -93,10 +93,10 @@ class ExportVersion:
     # The file to write; NAME-VERSION with the format's end here where none is given.
     output: Path | None = None
     # Where versions are published.
-    models_dir: Path | None = None
+    models_dir: str | None = None
 
     def run(self, console: Console) -> int:
-        manifest, folder = publish.read(self.models_dir or Settings().models_dir, *_named(self.model))
+        manifest, folder = publish.read(place.repository(at(self.models_dir)), *_named(self.model))
         known = formats(rooms()[manifest.family])
         if not known:
             raise TrainingError(f"{manifest.name} is of the family '{manifest.family}', which has no other format than ONNX.")
@@ -118,13 +118,13 @@ class Samples:
     # JSON: {"note": "where they are from", "samples": [{"title": "", "body": {…a request of its first verb}, "truth": null}]}
     file: Annotated[Path, tyro.conf.Positional]
     # Where versions are published.
-    models_dir: Path | None = None
+    models_dir: str | None = None
     # Another folder to publish it in.
-    into: Path | None = None
+    into: str | None = None
 
     def run(self, console: Console) -> int:
-        models_dir = self.models_dir or Settings().models_dir
-        folder = samples.republish(models_dir, self.into or models_dir, _named(self.model), self.file)
+        known = at(self.models_dir)
+        folder = samples.republish(known, self.into or known.models_dir, _named(self.model), self.file)
         console.print(f"published {folder}", markup=False, highlight=False, soft_wrap=True)
         return 0
 
@@ -143,7 +143,7 @@ class Report:
     runs_dir: Path | None = None
 
     def run(self, console: Console) -> int:
-        runs_dir = self.runs_dir or Settings().runs_dir
+        runs_dir = self.runs_dir or at(None).runs_dir
         folders = list(dict.fromkeys(report.find(runs_dir, one).resolve() for one in (self.name, *self.more)))
         if len(folders) == 1:
             path = report.write(folders[0], rooms(), self.output)
@@ -159,10 +159,10 @@ class List:
     """Show the models, their versions, scores, sizes and dates."""
 
     # Where versions are published.
-    models_dir: Path | None = None
+    models_dir: str | None = None
 
     def run(self, console: Console) -> int:
-        models_dir = self.models_dir or Settings().models_dir
+        models_dir = place.repository(at(self.models_dir))
         lines = []
         names = sorted(path.name for path in models_dir.iterdir() if path.is_dir()) if models_dir.is_dir() else []
         for name in names:
@@ -256,6 +256,23 @@ def _compare(family: str, room: Room) -> type:
     return dataclasses.make_dataclass("Compare", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
 
 
+def _search(family: str, room: Room) -> type:
+    """The `search FAMILY` command."""
+
+    def run(self: Any, console: Console) -> int:
+        found = search.search(family, room, self.config, self.options, console, self.trials)
+        console.print(_table(f"{family}, validation rows", search.lines(found, room.gate)))
+        return REFUSED if found.outcome.refusal and not found.outcome.folder and self.options.publish else 0
+
+    fields = [
+        # Configurations to try, the one that is given first.
+        ("trials", int, dataclasses.field(default=20)),
+        ("options", tyro.conf.OmitArgPrefixes[Options], dataclasses.field(default_factory=Options)),
+        ("config", _flat(room), dataclasses.field(default_factory=room.Config)),
+    ]
+    return dataclasses.make_dataclass("Search", fields, frozen=True, namespace={"run": run, "__doc__": _first(room)})
+
+
 def _flat(room: Room) -> Any:
     """The room's Config, its fields as options without a prefix."""
     config: Any = room.Config
@@ -273,6 +290,7 @@ def main(arguments: list[str]) -> int:
         "train": {family: _train(family, room) for family, room in found.items()},
         "summary": {family: _summary(family, room) for family, room in found.items()},
         "compare": {family: _compare(family, room) for family, room in found.items()},
+        "search": {family: _search(family, room) for family, room in found.items()},
     }
     alone: dict[str, Any] = {
         "evaluate": Evaluate, "export": ExportVersion, "report": Report, "samples": Samples, "list": List,
@@ -307,6 +325,7 @@ def _usage(found: dict[str, Room]) -> str:
   train FAMILY      train, export, check and publish a version
   summary FAMILY    the layers of its network
   compare FAMILY    its variants, trained beside each other
+  search FAMILY     other hyper-parameters, the best one published
   evaluate NAME …   score published versions on held-out rows
   report RUN …      a run as one HTML file; several over one another
   export NAME       write a version in a format that other tools load

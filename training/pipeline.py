@@ -16,7 +16,7 @@ from torch import nn
 from service.golden import Arrays
 from service.manifest import GOLDEN, NAME, File, Manifest, Training, sha256
 from service.manifest import Golden as Recorded
-from training import export, learning, loop, provenance, publish, report, samples
+from training import export, learning, loop, place, provenance, publish, report, samples
 from training.checkpoint import replace
 from training.export import Exported
 from training.publish import Verdict
@@ -46,7 +46,7 @@ class Options:
     # A folder that has the public data already.
     data_dir: Path | None = None
     # Where versions are published.
-    models_dir: Path | None = None
+    models_dir: str | None = None
     # Where runs leave their files.
     runs_dir: Path | None = None
     # Go on with the newest unfinished run of these options.
@@ -91,7 +91,11 @@ class Job:
 
 def train(family: str, room: Room, config: Any, options: Options, console: Console) -> Outcome:
     """The whole way. Raises TrainingError; whatever fails, the repository stays as it was."""
-    job = begin(family, room, config, options, console)
+    return finish(begin(family, room, config, options, console))
+
+
+def finish(job: Job) -> Outcome:
+    """From the data on, or from the run's checkpoint. Raises TrainingError."""
     with _reported(job):
         return _trained(job)
 
@@ -150,16 +154,13 @@ def some(rows: Arrays) -> Arrays:
     return {name: array[::every][:PARITY_ROWS] for name, array in rows.items() if array.dtype != object}
 
 
-def begin(family: str, room: Room, config: Any, options: Options, console: Console) -> Job:
-    """Data and a run's folder. Raises TrainingError."""
-    code = provenance.revision()
-    settings = _settings(options)
-    name = _name(room, config, options)
+def begin(family: str, room: Room, config: Any, options: Options, console: Console, **more: object) -> Job:
+    """Data and a run's folder; `more` is what tells such a run from a plain training. Raises TrainingError."""
+    code, settings, name = provenance.revision(), _settings(options), _name(room, config, options)
     if options.publish:
-        publish.check_writable(settings.models_dir, name)
-    origin = Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console)
-    data = room.data(config, origin)
-    asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config)}
+        place.check_writable(settings, name)
+    data = room.data(config, Sources(options.data, options.data_dir or settings.data_dir, settings.cache_dir, console))
+    asked = {"family": family, "name": name, "source": data.source.sha256, **dataclasses.asdict(config), **more}
     run = (Run.resume if options.resume else Run.begin)(settings.runs_dir, name, asked, console)
     run.begun(
         {
@@ -197,7 +198,7 @@ class Evaluation:
 def evaluate(name: str, version: int | None, rooms: dict[str, Room], options: Options, console: Console) -> Evaluation:
     """Scores of a published version's graph on the held-out rows that it was never trained on. Raises TrainingError."""
     settings = _settings(options)
-    manifest, folder = publish.read(settings.models_dir, name, version)
+    manifest, folder = publish.read(place.repository(settings), name, version)
     if manifest.family not in rooms:
         raise TrainingError(f"{name} is of the family '{manifest.family}'; there are {sorted(rooms)}.")
     room = rooms[manifest.family]
@@ -311,7 +312,7 @@ def _manifest(
 def _judge(job: Job, draft: Manifest) -> Verdict:
     tolerance = job.room.tolerance if job.options.tolerance is None else job.options.tolerance
     return publish.judge(
-        job.settings.models_dir,
+        place.repository(job.settings),
         draft,
         tolerance,
         lambda served, folder: _score(job.room, served, folder, job.data.test)[0],
@@ -330,7 +331,7 @@ def _publish(job: Job, draft: Manifest, files: dict[str, bytes]) -> Path:
         evaluate = draft.evaluate.replace("VERSION", str(version))
         return draft.model_copy(update={"version": version, "evaluate": evaluate})
 
-    return publish.publish(job.settings.models_dir, draft.name, files, numbered)
+    return place.put(job.settings, draft.name, files, numbered)
 
 
 def _tell(job: Job, draft: Manifest, pictures: list[Path]) -> None:

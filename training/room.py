@@ -118,6 +118,20 @@ class Format:
     """(manifest, files of the version) -> the file."""
 
 
+@dataclass(frozen=True)
+class Span:
+    """Values of a field that a search may try: whole numbers where both ends are."""
+
+    least: float
+    most: float
+    log: bool = False
+    """As many tries from 0.01 to 0.1 as from 0.1 to 1."""
+
+
+Space = dict[str, Span | tuple[Any, ...]]
+"""What a search tries, by field of a `Config`: fields that neither `data` nor `rows` reads."""
+
+
 class Recipe(Protocol):
     """The fields of a room's `Config` that the loop reads."""
 
@@ -245,6 +259,12 @@ class Room(Protocol):
 def formats(room: Room) -> Mapping[str, Format]:
     """A room's `formats`, where it has any, the usual one first."""
     found: Mapping[str, Format] = getattr(room, "formats", {})
+    return found
+
+
+def searched(room: Room) -> Space:
+    """What a search tries beside the fields that every family has: a room's `SPACE`, where it has one."""
+    found: Space = getattr(room, "SPACE", {})
     return found
 
 

@@ -16,8 +16,9 @@ from service.golden import Array, Arrays
 from service.manifest import SAMPLES, File, Manifest, sha256
 from service.samples import Sample, Samples
 from service.vocabulary import Vocabulary
-from training import publish
+from training import place, publish
 from training.room import Data, Scores, TrainingError
+from training.settings import Settings
 
 PUBLIC = 12
 """Rows of public data that are shown where nobody says how many."""
@@ -96,9 +97,9 @@ def _words(known: Vocabulary) -> list[Sample]:
     return [Sample(body={"words": [known.words[rank]]}) for rank in ranks]
 
 
-def republish(models_dir: Path, into: Path, model: tuple[str, int | None], file: Path) -> Path:
+def republish(settings: Settings, into: str, model: tuple[str, int | None], file: Path) -> Path:
     """A published version anew, with the samples of `file` for its page; its folder in `into`. Raises TrainingError."""
-    manifest, folder = publish.read(models_dir, *model)
+    manifest, folder = publish.read(place.repository(settings), *model)
     try:
         content = Samples.model_validate_json(file.read_bytes()).model_dump_json().encode()
         files = {name: (folder / name).read_bytes() for name in manifest.files if name != SAMPLES} | {SAMPLES: content}
@@ -112,7 +113,7 @@ def republish(models_dir: Path, into: Path, model: tuple[str, int | None], file:
     def numbered(version: int) -> Manifest:
         listed = {name: File(sha256=sha256(data), size_bytes=len(data)) for name, data in files.items()}
         evaluate = manifest.evaluate.replace(f":{manifest.version}", f":{version}")
-        parent = manifest.version if into == models_dir else manifest.parent
+        parent = manifest.version if into == settings.models_dir else manifest.parent
         return manifest.model_copy(update={"version": version, "files": listed, "evaluate": evaluate, "parent": parent})
 
-    return publish.publish(into, manifest.name, files, numbered)
+    return place.put(settings.model_copy(update={"models_dir": into}), manifest.name, files, numbered)

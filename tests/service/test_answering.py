@@ -17,7 +17,7 @@ def grey(light: int) -> bytes:
 
 def tried(settings, kind: str, percent: float = 50, **budget) -> None:
     plan = {"kind": kind, "version": 2, "percent": percent, "budget": {"least": 10, **budget}}
-    policy.write(settings.models_dir / "light", Policy(pinned=1).changed(trial=plan))
+    policy.write(settings.repository / "light", Policy(pinned=1).changed(trial=plan))
 
 
 async def asked(client, light: int, times: int = 1, path: str = "/v1/classify") -> list[int]:
@@ -31,7 +31,7 @@ def told(client) -> dict:
 
 
 async def test_a_canary_answers_its_share(settings):
-    write_version(settings.models_dir, version=2)
+    write_version(settings.repository, version=2)
     tried(settings, "canary", percent=25)
     async with serving(settings) as client:
         assert await asked(client, 9, 8) == [1, 1, 1, 2, 1, 1, 1, 2]
@@ -40,7 +40,7 @@ async def test_a_canary_answers_its_share(settings):
 
 
 async def test_tensors_take_part_too(settings):
-    write_version(settings.models_dir, version=2)
+    write_version(settings.repository, version=2)
     tried(settings, "canary", percent=50)
     data = [{"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": [9] * 784}]
     async with serving(settings) as client:
@@ -49,14 +49,14 @@ async def test_tensors_take_part_too(settings):
 
 
 async def test_who_names_a_version_gets_that_one(settings):
-    write_version(settings.models_dir, version=2)
+    write_version(settings.repository, version=2)
     tried(settings, "canary", percent=100)
     async with serving(settings) as client:
         assert await asked(client, 9, 3, "/v1/classify?model=light&version=1") == [1, 1, 1]
 
 
 async def test_a_canary_that_fails_is_made_up_for_and_taken_back(settings):
-    write_version(settings.models_dir, version=2, files={"model.onnx": light_graph(fragile=True)})
+    write_version(settings.repository, version=2, files={"model.onnx": light_graph(fragile=True)})
     tried(settings, "canary", percent=100, errors=0.2)
     async with serving(settings) as client:
         assert await asked(client, 9, 2) == [2, 2]
@@ -64,11 +64,11 @@ async def test_a_canary_that_fails_is_made_up_for_and_taken_back(settings):
         assert await asked(client, 9) == [1]
         entry = client.app.state.registry.entries["light"]
         assert (entry.trial, "3 of its 5 requests failed" in entry.policy.ended) == (None, True)
-        await until(lambda: policy.read(settings.models_dir / "light", Policy()).ended)
+        await until(lambda: policy.read(settings.repository / "light", Policy()).ended)
 
 
 async def test_a_request_that_is_wrong_for_both_is_no_error_of_the_candidate(settings):
-    write_version(settings.models_dir, version=2)
+    write_version(settings.repository, version=2)
     tried(settings, "canary", percent=100)
     async with serving(settings) as client:
         assert (await client.post("/v1/classify", content=b"junk", headers=PNG)).status_code == 415
@@ -76,7 +76,7 @@ async def test_a_request_that_is_wrong_for_both_is_no_error_of_the_candidate(set
 
 
 async def test_a_shadow_answers_nobody_and_is_compared(settings):
-    write_version(settings.models_dir, version=2, gain=0.5)
+    write_version(settings.repository, version=2, gain=0.5)
     tried(settings, "shadow", percent=100, disagreement=1)
     async with serving(settings) as client:
         for light in (200, 20):
@@ -87,7 +87,7 @@ async def test_a_shadow_answers_nobody_and_is_compared(settings):
 
 
 async def test_a_shadow_that_fails_fails_nobody(settings):
-    write_version(settings.models_dir, version=2, files={"model.onnx": light_graph(fragile=True)})
+    write_version(settings.repository, version=2, files={"model.onnx": light_graph(fragile=True)})
     tried(settings, "shadow", percent=100)
     async with serving(settings) as client:
         assert await asked(client, 0, 3) == [1, 1, 1]

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from service import memory, policy, repository
+from service.agreement import Folder
 from service.errors import Unavailable, UnknownModel
 from service.family import rooms
 from service.follower import Follower
@@ -32,9 +33,11 @@ def clock():
     return Clock()
 
 
-def following(models_dir, clock=time.monotonic, **settings) -> tuple[Registry, Follower]:
+def following(models_dir, clock=time.monotonic, board=None, **settings) -> tuple[Registry, Follower]:
     registry = Registry(rooms())
-    return registry, Follower(registry, Settings(models_dir=models_dir, max_batch=2, rehearse=False, **settings), "cpu", clock)
+    return registry, Follower(
+        registry, Settings(models_dir=models_dir, max_batch=2, rehearse=False, **settings), "cpu", board, clock
+    )
 
 
 @pytest.fixture
@@ -335,23 +338,39 @@ async def test_a_spent_budget_ends_the_trial_at_once_and_for_good(registry, foll
     assert registry.get("light").version == 1
 
 
-async def test_a_worker_that_starts_with_a_new_version_does_not_keep_the_others_from_it(models_dir, tmp_path, monkeypatch):
-    own = os.getpid()
-    process = {"id": own}
-    monkeypatch.setattr("service.follower.shared_folder", lambda: tmp_path / "shared")
-    monkeypatch.setattr(os, "getpid", lambda: process["id"])
-    registry, follower = following(models_dir, workers=2)
+class Seat(Folder):
+    """Of a worker that is one of two in this process: its number is that of some process that lives."""
+
+    def __init__(self, folder, pid: int) -> None:
+        super().__init__(folder, 2)
+        self._pid = pid
+
+    @property
+    def me(self) -> str:
+        return str(self._pid)
+
+
+async def test_a_worker_that_comes_late_begins_with_what_others_answer_and_they_switch_together(models_dir, tmp_path):
+    registry, follower = following(models_dir, board=Seat(tmp_path / "shared", os.getpid()))
     await follower.look()
     write_version(models_dir, version=2)
-    process["id"] = os.getppid()  # another that lives: a worker in place of one that was lost
-    late, other = following(models_dir, workers=2)
+    late, other = following(models_dir, board=Seat(tmp_path / "shared", os.getppid()))
     await other.look()
-    assert (registry.get("light").version, late.get("light").version) == (1, 2)
-    process["id"] = own
+    assert (registry.get("light").version, late.get("light").version) == (1, 1)
     await follower.look()
     await until(lambda: registry.get("light").version == 2)
+    assert late.get("light").version == 2
     await follower.close()
     await other.close()
+
+
+async def test_a_worker_whose_others_answer_with_a_version_that_is_gone_answers_with_the_newest(models_dir, tmp_path):
+    seat = Seat(tmp_path / "shared", os.getppid())
+    (tmp_path / "shared" / f"light@7@answers@{os.getpid()}").touch()
+    registry, follower = following(models_dir, board=seat)
+    await follower.look()
+    assert registry.get("light").version == 1
+    await follower.close()
 
 
 async def test_at_the_start_models_are_loaded_side_by_side_and_later_one_at_a_time(models_dir, monkeypatch):

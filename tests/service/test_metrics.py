@@ -62,3 +62,13 @@ def test_what_requests_left_is_written_before_it_is_told():
     assert b'modelyard_request_seconds_count{route="/here"} 1.0' in text
     assert b'modelyard_queue_seconds_sum{model="kept"} 0.5' in text
     assert metrics.expose().count(b'modelyard_queue_seconds_count{model="kept"} 1.0') == 1
+
+
+def test_what_several_tell_is_joined_each_under_its_own_name():
+    one = b'# HELP a_total A\n# TYPE a_total counter\na_total{model="x"} 1.0\n'
+    other = b'# HELP a_total A\n# TYPE a_total counter\na_total{model="x"} 2.0\n# HELP b B\n# TYPE b gauge\nb 3.0\n'
+    lines = metrics.joined({"r1": one, "r2": other}, "replica").decode().splitlines()
+    assert 'a_total{model="x",replica="r1"} 1.0' in lines
+    assert 'a_total{model="x",replica="r2"} 2.0' in lines
+    assert 'b{replica="r2"} 3.0' in lines
+    assert lines.count("# TYPE a_total counter") == 1

@@ -219,7 +219,7 @@ async def test_a_long_picture_is_decoded_off_the_event_loop(client, monkeypatch)
 
 
 async def test_a_model_tells_its_lineage_its_policy_and_every_versions_state(client, settings):
-    write_version(settings.models_dir, version=2, files={"model.onnx": b"junk"})
+    write_version(settings.repository, version=2, files={"model.onnx": b"junk"})
     await until(lambda: client.app.state.registry.refused())
     told = (await client.get("/v1/models/light")).json()
     assert (told["lineage"]["version"], told["lineage"]["code"], told["lineage"]["source"]["name"]) == (1, "-", "made")
@@ -229,7 +229,7 @@ async def test_a_model_tells_its_lineage_its_policy_and_every_versions_state(cli
 
 async def test_two_versions_are_compared_whether_they_are_served_or_only_on_disk(client, settings):
     for version in (2, 3, 4):
-        write_version(settings.models_dir, version=version, scores={"accuracy": version / 10}, gain=version / 10)
+        write_version(settings.repository, version=version, scores={"accuracy": version / 10}, gain=version / 10)
     await until(lambda: client.app.state.registry.get("light").version == 4)
     for against in ("3", "2"):
         told = (await client.get(f"/v1/models/light?version=4&against={against}")).json()["difference"]
@@ -246,7 +246,7 @@ async def test_a_version_that_cannot_be_compared_with_is_named(client, against, 
 
 async def test_drift_is_told_of_each_watched_property(settings):
     deciles = [float(light) for light in range(0, 253, 23)][:11]
-    write_version(settings.models_dir, statistics={"mean_pixel_deciles": deciles, "label_shares": {"dark": 0.5, "light": 0.5}})
+    write_version(settings.repository, statistics={"mean_pixel_deciles": deciles, "label_shares": {"dark": 0.5, "light": 0.5}})
     async with serving(settings) as client:
         for light in (9, 9, 200):
             await client.post("/v1/classify", content=grey(light), headers=PNG)
@@ -259,7 +259,7 @@ async def test_drift_is_told_of_each_watched_property(settings):
 
 
 async def test_of_a_pinned_version_the_card_tells(client, settings):
-    write_version(settings.models_dir, version=2, summary="newer")
+    write_version(settings.repository, version=2, summary="newer")
     await client.app.state.follower.change("light", pinned=1)
     (card,) = (await client.get("/v1/models")).json()["models"]
     assert (card["version"], card["versions"], card["summary"]) == (1, [2, 1], "How light a picture is")

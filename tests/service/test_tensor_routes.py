@@ -17,8 +17,8 @@ IMAGE = {"name": "image", "datatype": "UINT8", "shape": [1, 28, 28, 1], "data": 
 
 @pytest.fixture
 async def client(settings):
-    write_words_version(settings.models_dir)
-    write_vectors_version(settings.models_dir)
+    write_words_version(settings.repository)
+    write_vectors_version(settings.repository)
     async with serving(settings) as client:
         yield client
 
@@ -136,7 +136,7 @@ async def test_an_answer_is_packed_for_who_names_just_one_way(client, encoding, 
 
 
 async def test_the_index_names_every_version_its_state_and_the_reason(client, settings):
-    write_version(settings.models_dir, version=2, files={"model.onnx": b"junk"})
+    write_version(settings.repository, version=2, files={"model.onnx": b"junk"})
     await until(lambda: client.app.state.registry.refused())
     index = (await client.post("/v2/repository/index")).json()
     told = {(one["name"], one["version"]): (one["state"], one["reason"]) for one in index}
@@ -158,7 +158,7 @@ async def test_a_model_is_unloaded_and_loaded(client):
 
 
 async def test_a_model_that_cannot_be_loaded_says_why(client, settings):
-    write_version(settings.models_dir, files={"model.onnx": b"junk"})
+    write_version(settings.repository, files={"model.onnx": b"junk"})
     await client.post("/v2/repository/models/light/unload")
     answer = await client.post("/v2/repository/models/light/load")
     assert (answer.status_code, "cannot open the graph" in answer.json()["error"]) == (400, True)
@@ -168,7 +168,7 @@ async def test_a_model_that_cannot_be_loaded_says_why(client, settings):
 async def test_a_model_that_is_not_there_cannot_be_controlled(client, what, settings):
     for name in ("nobody", "%2e%2e", "..%2fmodels"):
         assert (await client.post(f"/v2/repository/models/{name}/{what}")).status_code == 404
-    assert not list(settings.models_dir.glob("**/policy.json"))
+    assert not list(settings.repository.glob("**/policy.json"))
 
 
 async def test_a_load_with_files_is_not_offered(client):
@@ -181,7 +181,7 @@ async def test_a_load_with_files_is_not_offered(client):
 async def test_a_control_request_that_is_no_object_is_refused_and_changes_nothing(client, path, body, settings):
     answer = await client.post(f"/v2/repository/{path}", content=body)
     assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
-    assert not (settings.models_dir / "light/policy.json").exists()
+    assert not (settings.repository / "light/policy.json").exists()
 
 
 async def test_a_model_that_is_being_loaded_is_503_and_not_unknown(client, settings, monkeypatch):
@@ -194,7 +194,7 @@ async def test_a_model_that_is_being_loaded_is_503_and_not_unknown(client, setti
         return real(found, known)
 
     monkeypatch.setattr(follower, "_load", watched)
-    write_version(settings.models_dir, "new")
+    write_version(settings.repository, "new")
     await until(lambda: answers)
     assert answers[0][1] == "Model 'new' is being loaded."
     await until(lambda: "new" in client.app.state.registry.models())

@@ -27,7 +27,21 @@ from training import corpora, exchange, vectors, wordmap, wordsets
 from training.checkpoint import Checkpoint
 from training.corpora import Unit, Wanted
 from training.embedding import Embedding, Lookup
-from training.room import RECIPE_BOUNDS, Data, Export, Fit, Format, Keeper, Predict, Scores, Sources, TrainingError, check
+from training.room import (
+    RECIPE_BOUNDS,
+    Data,
+    Export,
+    Fit,
+    Format,
+    Keeper,
+    Predict,
+    Scores,
+    Sources,
+    Space,
+    Span,
+    TrainingError,
+    check,
+)
 from training.run import Run, now
 
 name = "words"
@@ -39,6 +53,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "CBOW": {"mode": "cbow", "learning_rate": None},
 }
 """What `compare` trains beside each other."""
+SPACE: Space = {"negatives": Span(2, 15, log=True), "size": (50, 100, 200)}
+"""What `search` tries beside the rate."""
 BOUNDS = {
     **{key: RECIPE_BOUNDS[key] for key in ("epochs", "learning_rate", "seed")},
     "size": (1, 2048),
