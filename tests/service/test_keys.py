@@ -1,6 +1,7 @@
 """The key file: what it holds, who may read it, and that a change is whole or none."""
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,20 @@ def test_a_file_that_others_can_read_is_refused(file, mode):
     file[0].chmod(mode)
     with pytest.raises(ValueError, match=f"its mode is {mode:04o}; expected 0600"):
         keys.read(file[0])
+
+
+@pytest.mark.parametrize(("mode", "taken"), [(0o440, True), (0o400, True), (0o460, False), (0o444, False)])
+def test_a_secret_that_root_lends_to_the_services_group_is_taken(file, monkeypatch, mode, taken):
+    file[0].chmod(mode)
+    state = file[0].stat()
+    lent = os.stat_result((state.st_mode, state.st_ino, state.st_dev, 1, 0, 10001, *state[6:]))
+    monkeypatch.setattr(keys.os, "fstat", lambda _: lent)
+    monkeypatch.setattr(keys.os, "geteuid", lambda: 10001)
+    if taken:
+        assert keys.read(file[0]).keys.keys() == {"one"}
+    else:
+        with pytest.raises(ValueError, match="expected 0600"):
+            keys.read(file[0])
 
 
 @pytest.mark.parametrize(
