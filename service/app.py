@@ -65,7 +65,7 @@ def create_app(settings: Settings, crew: Crew | None = None) -> FastAPI:
         log.info(reason)
         metrics.PROVIDER.labels(provider).set(1)
         tasks = [create_task(one) for one in (follower.follow(), guard.follow(), _write(), *([crew.stay()] if crew else []))]
-        if board:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
+        if crew or settings.workers > 1:  # uvicorn listens after this: no request comes to a worker that has nothing loaded yet
             await registry.first_look(FIRST_LOOK_S)
         yield
         for task in tasks:

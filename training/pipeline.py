@@ -219,7 +219,7 @@ def evaluate(name: str, version: int | None, rooms: dict[str, Room], options: Op
 
 
 def _settings(options: Options) -> Settings:
-    given = {"models_dir": options.models_dir, "runs_dir": options.runs_dir}
+    given = {"models_dir": options.models_dir and str(options.models_dir), "runs_dir": options.runs_dir}
     return Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
 
 

@@ -11,6 +11,7 @@ from tests.drills.figures import Figure, Ground
 
 WALL = {
     "service/agreement.py": 1,  # files that another worker left, against their time in the file system: early or late is harmless
+    "service/keys.py": 1,  # until when a replaced key goes on, which a file must say by a clock that outlives processes
     "service/logs.py": 1,  # when a request was, for people
     "service/statistics.py": 2,  # the same, in the protocol's statistics
 }

@@ -95,12 +95,12 @@ def operations(document: dict):
 
 
 async def test_every_endpoint_has_a_summary_and_its_example_runs(settings):
-    write_words_version(settings.models_dir)
-    write_steps_version(settings.models_dir, horizon=12)
-    write_vectors_version(settings.models_dir)
-    write_codes_version(settings.models_dir, default=True, spare=len(SEVEN_CODE) - 4)
-    write_codes_version(settings.models_dir, "denoiser", kind="denoising", decodes=False)
-    write_codes_version(settings.models_dir, "generator", kind="variational")
+    write_words_version(settings.repository)
+    write_steps_version(settings.repository, horizon=12)
+    write_vectors_version(settings.repository)
+    write_codes_version(settings.repository, default=True, spare=len(SEVEN_CODE) - 4)
+    write_codes_version(settings.repository, "denoiser", kind="denoising", decodes=False)
+    write_codes_version(settings.repository, "generator", kind="variational")
     async with serving(settings) as client:
         await _every_example_runs(client)
 

@@ -14,7 +14,7 @@ MADE = {"note": "made up", "samples": [{"title": "dark", "body": {"images": ["AA
 
 
 async def test_a_versions_own_samples_are_told(settings):
-    write_version(settings.models_dir, version=2, files={SAMPLES: json.dumps(MADE).encode()})
+    write_version(settings.repository, version=2, files={SAMPLES: json.dumps(MADE).encode()})
     async with serving(settings) as client:
         answer = (await client.get("/v1/models/light/samples")).json()
     assert answer == {"model": "light", "version": 2, **MADE}
@@ -36,7 +36,7 @@ def test_samples_of_another_form_are_refused(content):
 
 
 async def test_a_version_with_such_samples_is_not_served(settings):
-    write_version(settings.models_dir, version=2, files={SAMPLES: b"junk"})
+    write_version(settings.repository, version=2, files={SAMPLES: b"junk"})
     async with serving(settings) as client:
         assert (await client.get("/v1/models/light")).json()["version"] == 1
         (refused,) = (await client.get("/v1/models")).json()["refused"]

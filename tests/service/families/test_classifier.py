@@ -91,8 +91,8 @@ async def test_layers_are_pictures_of_their_maps(settings):
         inputs=(TensorSpec(name="image", datatype="UINT8", shape=("batch", 28, 28, 1)),),
         outputs=(TensorSpec(name="convolution_1", datatype="FP32", shape=("batch", 5, 28, 28)),),
     )
-    graphs = {"model": Manifest.read(settings.models_dir / "light" / "1").graph, "layers": spec}
-    write_version(settings.models_dir, version=2, files={"layers.onnx": layers_graph()}, graphs=graphs)
+    graphs = {"model": Manifest.read(settings.repository / "light" / "1").graph, "layers": spec}
+    write_version(settings.repository, version=2, files={"layers.onnx": layers_graph()}, graphs=graphs)
     async with serving(settings) as client:
         answer = (await ask(client, "layers=true&explain=true")).json()["predictions"][0]
         plain = (await ask(client, "layers=false")).json()["predictions"][0]
