@@ -6,7 +6,7 @@ Requests come when they are due, answered or not (an open loop). Another model, 
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.drills.figures import Figure, Ground
 from tests.drills.load import Answer, Stream, loading, measured, quantile
@@ -16,6 +16,7 @@ ANYWHERE = True
 
 PICTURES = 32
 """A request: so heavy that the load fits beside the service on two cores."""
+WORKERS = (1, 2)
 CLIENTS = 16
 """Of the closed loop that finds the most there is."""
 NORMAL = 0.3
@@ -52,8 +53,14 @@ def drill(
 ) -> list[Figure]:
     """`settled_s` after the overload's end all is to be as before; `least` is the aim's share of the peak.
 
-    `settings` are those of a service of our own.
+    `settings` are those of a service of our own; without them there are two, of one worker and of one for each core.
     """
+    if not ground.url and settings is None:
+        lasting = {"peak_s": peak_s, "normal_s": normal_s, "overload_s": overload_s, "settled_s": settled_s, "least": least}
+        several = [(count, drill(ground, settings={"workers": count}, **lasting)) for count in WORKERS]
+        return [
+            replace(one, what=f"{count} worker{'s' * (count > 1)}: {one.what}") for count, found in several for one in found
+        ]
     own = None if ground.url else ground.start(**(settings or {}))
     url, body = own.url if own else ground.url, pictures(PICTURES)
     peak = _peak(url, ground.key, body, peak_s)

@@ -98,7 +98,7 @@ def test_a_server_is_told_by_what_it_makes_of_too_much(tmp_path, kind, what, ok)
 
 
 def test_the_service_refuses_what_is_too_much_and_nothing_else(start, tmp_path):
-    figures = overload.drill(Ground(start, tmp_path), **SHORT)
+    figures = overload.drill(Ground(start, tmp_path), settings={}, **SHORT)
     assert WRONG not in missed(figures)
     (other,) = (figure for figure in figures if figure.what.startswith("p99 of another model"))
     assert other.reached.endswith("; 0")
@@ -113,4 +113,4 @@ def test_a_service_in_which_everybody_may_wait_is_found_out(start, tmp_path):
 
 @pytest.mark.slow
 def test_twice_the_peak_is_borne(start, tmp_path):
-    assert missed(overload.drill(Ground(start, tmp_path), overload_s=20)) == []
+    assert missed(overload.drill(Ground(start, tmp_path), overload_s=20, settings={})) == []
