@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from service import keys
+from service import files, keys
 from service.errors import Forbidden, MisdirectedRequest, ServiceError, TooManyRequests, Unauthorized, shown
 from service.keys import Key, Keys, Role
 from service.settings import Settings, shared_folder
@@ -91,7 +91,7 @@ class Guard:
         self._path, self._hosts = settings.keys, settings.allowed_hosts
         self._folder = shared_folder()
         self._buckets: dict[str, Bucket] = {}
-        self._stamp = keys.stamp(self._path) if self._path else None
+        self._stamp = files.stamp(self._path) if self._path else None
         self._held = keys.read(self._path) if self._path else Keys()
         self.open = self._path is None
 
@@ -139,13 +139,12 @@ class Guard:
         name = re.sub(rb":[0-9]{0,5}$", b"", host or b"").lower()
         return name in self._hosts
 
-    def check_host(self, path: str, host: bytes | None) -> None:
-        """Raises MisdirectedRequest where this server does not go by that name. A prober asks for health by whatever it has."""
-        if not self.answers_to(host) and not HEALTH.fullmatch(path):
-            named = shown((host or b"").decode("latin-1"))
-            raise MisdirectedRequest(
-                f"The header Host is {named}, which is no name of this server; MODELYARD_HOSTS lists them."
-            )
+    def elsewhere(self, path: str, host: bytes | None) -> ServiceError | None:
+        """What is said where this server does not go by that name. A prober asks for health by whatever it has."""
+        if self.answers_to(host) or HEALTH.fullmatch(path):
+            return None
+        named = shown((host or b"").decode("latin-1"))
+        return MisdirectedRequest(f"The header Host is {named}, which is no name of this server; MODELYARD_HOSTS lists them.")
 
     # what
 
@@ -162,11 +161,11 @@ class Guard:
         """Look at the file again and again."""
         while True:
             await asyncio.sleep(LOOKED_EVERY_S)
-            self.look()
+            await asyncio.to_thread(self.look)
 
     def look(self) -> None:
         """Take the file's keys where it changed. One that cannot be used is told in the log, and the keys before stay."""
-        if self._path is None or (stamp := keys.stamp(self._path)) == self._stamp:
+        if self._path is None or (stamp := files.stamp(self._path)) == self._stamp:
             return
         self._stamp, before = stamp, self._held
         try:
@@ -184,10 +183,12 @@ class Guard:
 
 
 def refusal(guard: Guard, method: str, path: str, headers: Headers) -> tuple[str, ServiceError | None]:
-    """The name of the key that came with a request, "" where none did or was needed; and why it is not taken, if it is not."""
+    """The name of the key that came with a request, "" where none did or was needed; and why it is not taken, if it is not.
+
+    That the host is known was seen before.
+    """
     name = ""
     try:
-        guard.check_host(path, headers.get(b"host"))
         if not guard.open and (role := needed(method, path)):
             name, key = guard.key(headers.get(b"authorization"))
             guard.allow(name, key, role)

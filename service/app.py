@@ -153,7 +153,9 @@ class Edge:
         passage, seen = Passage(method, path, sent.get(b"x-request-id")), _Seen(send, self._registry)
         try:
             with passage.named():
-                passage.key, refusal = access.refusal(self._guard, method, path, sent)
+                refusal = self._guard.elsewhere(path, sent.get(b"host"))
+                if not refusal:
+                    passage.key, refusal = access.refusal(self._guard, method, path, sent)
                 if refusal:
                     await response(refused(refusal))(scope, receive, seen)
                 else:

@@ -153,9 +153,12 @@ class ActorBoard:
 
     async def stay(self) -> None:
         """Say again and again that this replica is there, and hear which others are."""
-        while True:
-            await asyncio.to_thread(self.said)
-            await asyncio.sleep(SEEN_EVERY_S)
+        try:
+            while True:
+                await asyncio.to_thread(self.said)
+                await asyncio.sleep(SEEN_EVERY_S)
+        finally:
+            await asyncio.to_thread(self.leave)  # so that nobody waits for it
 
     def said(self) -> None:
         """Once."""

@@ -15,11 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from service import policy, repository
+from service.errors import Unavailable
 from service.manifest import NAME, VERSION
-from service.mirror import Mirror, MirrorError
+from service.mirror import MirrorError
 from service.policy import Budget, Plan, Policy
 from service.repository import BrokenVersion, Found
 from service.settings import Settings
+from service.store import Store
 
 FAILED = 1
 
@@ -34,9 +36,8 @@ class Repository:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         try:
-            self.mirror = Mirror(settings.models_dir, settings.repository) if settings.is_remote else None
-            if self.mirror:
-                self.mirror.refresh()
+            self.store = Store(settings)
+            self.store.refresh()
             self._found = repository.scan(settings.repository)
         except MirrorError as error:
             raise CommandError(f"{error}.") from error
@@ -57,30 +58,24 @@ class Repository:
     def folder(self, name: str) -> Path:
         """Of a model. Raises CommandError where there is none."""
         self.versions(name)
-        return self._settings.repository / name
+        return self.store.folder(name)
 
     def policy(self, name: str) -> Policy:
         """As it is now. Raises CommandError."""
         try:
-            return policy.read(self.folder(name), self._unwritten(name))
+            return policy.read(self.folder(name), self.store.unwritten(name))
         except (OSError, ValueError) as error:
             raise CommandError(f"The policy of '{name}' cannot be read: {error}.") from error
 
-    def _unwritten(self, name: str) -> Policy:
-        return Policy(pinned=self._settings.pins.get(name))
-
     def change(self, name: str, **fields: object) -> Policy:
         """Write other values. Raises CommandError."""
+        self.versions(name)
         try:
-            if self.mirror:
-                return self.mirror.change_policy(name, self._unwritten(name), **fields)
-            return policy.change(self.folder(name), self._unwritten(name), **fields)
-        except MirrorError as error:
-            raise CommandError(f"{error}.") from error
+            return self.store.change(name, **fields)
         except ValidationError as error:
             raise CommandError(f"{error.errors()[0]['msg']}.") from error
-        except (OSError, ValueError) as error:
-            raise CommandError(f"The policy of '{name}' cannot be changed: {error}.") from error
+        except Unavailable as error:
+            raise CommandError(error.message) from error
 
     def intact(self, name: str) -> Iterator[int]:
         """Versions whose files have the digests that their manifests state, newest first."""
@@ -230,8 +225,7 @@ def remove(here: Repository, asked: argparse.Namespace) -> str:
         )
     gone = [asked.version] if asked.version else [version for version in list(found)[: -asked.keep] if version not in needed]
     for version in gone:
-        if here.mirror:
-            here.mirror.remove(asked.name, version)
+        here.store.remove(asked.name, version)
         _delete(found[version].folder)
     return f"{asked.name}: removed {', '.join(map(str, gone)) or 'nothing'}; left are {[v for v in found if v not in gone]}"
 

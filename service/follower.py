@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from service import memory, metrics, model, policy, repository
+from service import files, memory, metrics, model, policy, repository
 from service.agreement import POLL_S, Agreement, Board
 from service.cost import Cost
 from service.graph import Provider
@@ -52,13 +52,12 @@ class Follower:
         """The decision that other workers last heard of from this one, by model."""
         self._told: dict[str, int | None] = {}
         """The version that logs and metrics last had for the one that answers."""
-        self._stamps: dict[str, tuple[int, int, int] | None] = {}
+        self._stamps: dict[str, tuple[int, ...] | None] = {}
         self._digests: dict[str, tuple[Policy, Model, str]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._looking = asyncio.Lock()
         self._store = Store(settings, clock)
         self._trouble = ""
-        """Of a processor, that it took last to look through the folders."""
 
     async def follow(self) -> None:
         """Look at the repository, again and again, until cancelled."""
@@ -138,7 +137,7 @@ class Follower:
 
     async def _read_policy(self, name: str, entry: Entry) -> None:
         folder = self._store.folder(name)
-        stamp = await asyncio.to_thread(policy.stamp, folder)
+        stamp = await asyncio.to_thread(files.stamp, folder / policy.FILE)
         if name in self._stamps and stamp == self._stamps[name]:
             return
         self._stamps[name] = stamp

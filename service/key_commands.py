@@ -12,7 +12,7 @@ from re import fullmatch
 
 from pydantic import ValidationError
 
-from service import keys
+from service import files, keys
 from service.keys import Key, Keys
 from service.settings import Settings
 
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str], settings: Settings) -> int:
     if path is None:
         return _failed("MODELYARD_KEYS is not set; it names the key file, which `add` makes where there is none.")
     try:
-        with keys.locked(path):
+        with files.locked(path.parent):
             held = Keys() if asked.run is add and not path.exists() else keys.read(path)
             sys.stdout.write(f"{asked.run(path, held, asked)}\n")
     except CommandError as error:

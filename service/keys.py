@@ -6,21 +6,19 @@ A key is `mk_<name>_<secret>`: the secret is 32 random bytes, said once and neve
 and SHA-256 of them is as good as a slow digest would be. Pure but for its one file: knows no HTTP and no running service.
 """
 
-import fcntl
 import hashlib
 import hmac
 import os
 import re
 import secrets
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service import files
 
 LARGEST_FILE = 2**20
 SECRET_BYTES = 32
@@ -126,48 +124,9 @@ def _others(state: os.stat_result) -> int:
     return stat.S_IRWXO | (stat.S_IWGRP | stat.S_IXGRP if lent else stat.S_IRWXG)
 
 
-def stamp(path: Path) -> tuple[int, int, int, int] | None:
-    """Something that changes when the file or its mode does; None where there is none."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino, state.st_mode
-
-
 def write(path: Path, keys: Keys) -> None:
     """Put the keys in place of those before, whole or not at all, for the owner's eyes only. Raises OSError."""
-    descriptor, aside = tempfile.mkstemp(prefix=".keys-", dir=path.parent)  # 0600 from the first byte
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(keys.model_dump_json(indent=2, exclude_none=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(path)
-        _sync(path.parent)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-
-
-def _sync(folder: Path) -> None:
-    """Make what was renamed in it last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """So that of two that read, change and write, the second reads what the first wrote. Raises OSError."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    files.replace(path, keys.model_dump_json(indent=2, exclude_none=True).encode() + b"\n", 0o600)
 
 
 def now() -> datetime:

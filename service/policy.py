@@ -5,11 +5,6 @@
 Where there is no file the newest good version answers. Pure but for its one file: knows no model, no HTTP, no running service.
 """
 
-import fcntl
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service import files
 
 FILE = "policy.json"
-ASIDE = ".policy-"
 LARGEST_FILE = 64 * 1024
 
 Number = Annotated[int, Field(ge=1, le=999_999_999)]
@@ -109,56 +103,14 @@ def read(model: Path, unwritten: Policy) -> Policy:
         raise ValueError(f"{FILE}{' at ' + place if place else ''}: {first['msg']}") from error
 
 
-def stamp(model: Path) -> tuple[int, int, int] | None:
-    """Something that changes when the file does; None where there is none."""
-    try:
-        state = (model / FILE).stat()
-    except OSError:
-        return None
-    return state.st_mtime_ns, state.st_size, state.st_ino
-
-
 def write(model: Path, policy: Policy) -> None:
-    """Put the policy in place of the one before, whole or not at all; whoever writes has `locked` it. Raises OSError."""
-    for left in model.glob(f"{ASIDE}*"):  # by one that was killed
-        left.unlink(missing_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=ASIDE, dir=model)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(policy.model_dump_json(indent=2, exclude_defaults=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).chmod(0o644)
-        Path(aside).replace(model / FILE)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
-    _sync(model)
-
-
-def _sync(folder: Path) -> None:
-    """So that what was renamed in it is so after a power cut too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(model: Path) -> Iterator[None]:
-    """So that of two that read, change and write, the second reads what the first wrote. Raises OSError."""
-    descriptor = os.open(model, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    """Put the policy in place of the one before, whole or not at all; whoever writes has locked the folder. Raises OSError."""
+    files.replace(model / FILE, policy.model_dump_json(indent=2, exclude_defaults=True).encode() + b"\n", 0o644)
 
 
 def change(model: Path, unwritten: Policy, **fields: object) -> Policy:
     """Write other values of a policy's fields. Raises OSError and ValueError."""
-    with locked(model):
+    with files.locked(model):
         after = read(model, unwritten).changed(**fields)
         write(model, after)
     return after

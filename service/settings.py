@@ -1,24 +1,24 @@
 """The one reader of the environment: every `MODELYARD_*` variable, its default and its bounds.
 
-Built once in `__main__` and handed down. Knows no other module; nothing else in the service reads the environment.
+Built once in `__main__` and handed down. Knows the words of an address; nothing else in the service reads the environment.
 """
 
-import hashlib
 import os
 import sys
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service import address
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _PIN = r"[a-z0-9][a-z0-9_-]{0,63}=[1-9][0-9]{0,8}"
 Pins = Annotated[str, Field(pattern=rf"^(none|{_PIN}(, ?{_PIN})*)$")]
 Hosts = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}(, ?[A-Za-z0-9.:\[\]-]{1,255})*$")]
-Address = Annotated[str, BeforeValidator(lambda given: os.fspath(given) if isinstance(given, os.PathLike) else given)]
 Bytes = Annotated[int, Field(ge=1)]
 
 
@@ -39,7 +39,9 @@ class Settings(BaseSettings):
         description="names in `Host` that are answered (400), such as `a.org`; `auto`: on loopback this machine's, else `any`",
     )
     threads: int = Field(0, ge=0, le=256, description="batches a model may run at once in one worker; 0: cores / workers")
-    models_dir: Address = Field("models", description="the repository, a folder or an address such as `s3://bucket/models`")
+    models_dir: address.Address = Field(
+        "models", description="the repository, a folder or an address such as `s3://bucket/models`"
+    )
     remote_s: Seconds = Field(2.0, description="seconds between two looks at a repository that is no folder here")
     provider: Literal["auto", "cpu", "cuda"] = Field("auto", description="where graphs run; `cuda` refuses to start without")
     gpu_memory_mb: int = Field(0, ge=0, description="megabytes of the GPU's memory that one graph may take; 0: what there is")
@@ -87,15 +89,12 @@ class Settings(BaseSettings):
     @property
     def is_remote(self) -> bool:
         """Whether the repository is no folder of this machine."""
-        return "://" in self.models_dir
+        return address.is_remote(self.models_dir)
 
     @property
     def repository(self) -> Path:
         """The folder of the repository, or where one that lies elsewhere is kept here."""
-        if not self.is_remote:
-            return Path(self.models_dir)
-        named = hashlib.sha256(self.models_dir.rstrip("/").encode()).hexdigest()[:16]
-        return Path.home() / ".cache" / "modelyard" / "repositories" / named
+        return address.folder(self.models_dir)
 
     @property
     def is_loopback(self) -> bool:

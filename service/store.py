@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from service import policy, repository
+from pydantic import ValidationError
+
+from service import files, policy, repository
 from service.errors import Unavailable
 from service.mirror import Mirror, MirrorError
 from service.policy import Policy
@@ -45,13 +47,23 @@ class Store:
         self.look_s = time.thread_time() - begun
         return found
 
+    def refresh(self) -> None:
+        """Bring what is new in a repository elsewhere, now. Raises MirrorError and OSError."""
+        if self._mirror:
+            self._mirror.refresh()
+
+    def remove(self, name: str, version: int) -> None:
+        """Delete a version where the repository is elsewhere. Raises MirrorError."""
+        if self._mirror:
+            self._mirror.remove(name, version)
+
     def _fetch(self) -> None:
         """Bring what is new in a repository elsewhere; what keeps it from that is told once."""
         if self._mirror is None or self._clock() - self._fetched < self._settings.remote_s:
             return
         away = ""
         try:
-            self._mirror.refresh()
+            self.refresh()
         except (MirrorError, OSError) as error:
             away = str(error)
         self._fetched = self._clock()
@@ -62,13 +74,18 @@ class Store:
         self._away = away
 
     def change(self, name: str, **fields: object) -> Policy:
-        """Write a policy with other values of these fields. Raises Unavailable where it cannot be read or written."""
+        """Write a policy with other values of these fields.
+
+        Raises Unavailable where it cannot be read or written, ValidationError where these values do not go together.
+        """
         try:
             if self._mirror:
                 return self._mirror.change_policy(name, self.unwritten(name), **fields)
             return policy.change(self.folder(name), self.unwritten(name), **fields)
         except MirrorError as error:
             raise Unavailable(f"{error}.") from error
+        except ValidationError:
+            raise
         except OSError as error:
             raise Unavailable(f"The policy of '{name}' cannot be written: {error.strerror}.") from error
         except ValueError as error:
@@ -76,7 +93,7 @@ class Store:
 
     def end(self, name: str, plan: policy.Plan, said: str) -> None:
         """Write that a trial ended, unless another one is planned by now. Raises OSError, ValueError, MirrorError."""
-        with policy.locked(self.folder(name)):
+        with files.locked(self.folder(name)):
             before = policy.read(self.folder(name), self.unwritten(name))
             ends = before.trial == plan
             if ends and not self._mirror:

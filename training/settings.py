@@ -3,15 +3,12 @@
 `MODELYARD_MODELS_DIR` is the same variable that the service reads: a folder, or an address such as `s3://bucket/models`.
 """
 
-import hashlib
-import os
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-Address = Annotated[str, BeforeValidator(lambda given: os.fspath(given) if isinstance(given, os.PathLike) else given)]
+from service import address
 
 
 class Settings(BaseSettings):
@@ -19,7 +16,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MODELYARD_", frozen=True, extra="ignore")
 
-    models_dir: Address = Field("models", description="where versions are published")
+    models_dir: address.Address = Field("models", description="where versions are published")
     data_dir: Path | None = Field(None, description="data sets that are already there, instead of downloading them")
     cache_dir: Path | None = Field(None, description="where downloads are kept; the user's cache folder by default")
     runs_dir: Path = Field(Path("runs"), description="where runs leave their metrics, checkpoints and pictures")
@@ -27,15 +24,12 @@ class Settings(BaseSettings):
     @property
     def is_remote(self) -> bool:
         """Whether versions are published to somewhere else than a folder of this machine."""
-        return "://" in self.models_dir
+        return address.is_remote(self.models_dir)
 
     @property
     def repository(self) -> Path:
         """The folder of the repository, or where one that lies elsewhere is kept here: the same as the service's."""
-        if not self.is_remote:
-            return Path(self.models_dir)
-        named = hashlib.sha256(self.models_dir.rstrip("/").encode()).hexdigest()[:16]
-        return Path.home() / ".cache" / "modelyard" / "repositories" / named
+        return address.folder(self.models_dir)
 
 
 def at(models_dir: str | None) -> Settings:

@@ -29,7 +29,7 @@ NAME = "light"
 FILES = {"model.onnx": light_graph(), GOLDEN: light_golden().pack()}
 MOST = 200
 """Calls of one publisher, at most: more would mean that none is ever left alone."""
-ASIDE = {"publish": ".incoming-", "policy": policy.ASIDE}
+ASIDE = {"publish": ".incoming-", "policy": f".{policy.FILE}-"}
 UNTOUCHED, TOLD = 0, 3
 """How a publisher ends: no fault was reached; it was, and one line says what happened."""
 

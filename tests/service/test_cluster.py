@@ -1,5 +1,8 @@
 """What replicas leave for each other, and what a deployment can be told. Ray itself is asked in `tests/test_cluster.py`."""
 
+import asyncio
+import contextlib
+
 import pytest
 
 ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
@@ -71,6 +74,18 @@ def test_a_replica_that_is_not_heard_of_any_more_has_no_say(boards, near, monkey
     one.said()
     assert not one.alive("other")
     assert (one.workers(), one.words("light")) == (1, {})
+
+
+@pytest.mark.anyio
+async def test_a_replica_that_goes_is_not_waited_for(boards):
+    one, other = boards
+    staying = asyncio.create_task(other.stay())
+    await asyncio.sleep(0.05)
+    staying.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await staying
+    one.said()
+    assert not one.alive("other")
 
 
 def test_a_registrar_that_was_made_anew_is_told_again(boards, near):

@@ -402,7 +402,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(refused, monkeypatch, w
 
     monkeypatch.setattr(policy, "write", fixed)
     complaint = refused(*named(words, "light"))
-    assert complaint == "The policy of 'light' cannot be changed: [Errno 30] Read-only file system."
+    assert complaint == "The policy of 'light' cannot be written: Read-only file system."
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)

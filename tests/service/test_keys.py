@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from service import keys
+from service import files, keys
 from service.keys import Key, Keys
 
 NOW = keys.now()
@@ -107,7 +107,7 @@ def test_of_two_replacements_within_a_grace_only_the_last_two_secrets_count():
 def test_a_write_that_fails_leaves_the_file_as_it_was(file, monkeypatch):
     path, _ = file
     before = path.read_bytes()
-    monkeypatch.setattr(keys.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space"):
         keys.write(path, Keys())
     assert path.read_bytes() == before
@@ -116,8 +116,8 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(file, monkeypatch):
 
 def test_the_stamp_changes_with_the_file(file):
     path, _ = file
-    before = keys.stamp(path)
+    before = files.stamp(path)
     keys.write(path, Keys())
-    assert keys.stamp(path) != before
+    assert files.stamp(path) != before
     path.unlink()
-    assert keys.stamp(path) is None
+    assert files.stamp(path) is None

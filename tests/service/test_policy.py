@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service import policy
+from service import files, policy
 from service.policy import FILE, Budget, Plan, Policy
 
 GOOD = frozenset({1, 2, 3})
@@ -72,7 +72,7 @@ def test_a_file_too_large_to_be_one_is_not_read(tmp_path):
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_change(tmp_path):
-    (tmp_path / f"{policy.ASIDE}left").write_bytes(b"{")
+    (tmp_path / f".{policy.FILE}-left").write_bytes(b"{")
     policy.change(tmp_path, Policy(), pinned=1)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
@@ -107,11 +107,11 @@ def test_a_lock_is_of_one_at_a_time(tmp_path):
     entered = threading.Event()
 
     def enter() -> None:
-        with policy.locked(tmp_path):
+        with files.locked(tmp_path):
             entered.set()
 
     other = threading.Thread(target=enter)
-    with policy.locked(tmp_path):
+    with files.locked(tmp_path):
         other.start()
         assert not entered.wait(0.05)
     other.join(10)
@@ -139,12 +139,12 @@ def test_a_change_in_no_folder_is_an_error(tmp_path):
 
 
 def test_a_stamp_changes_with_the_file(tmp_path):
-    assert policy.stamp(tmp_path) is None
+    assert files.stamp(tmp_path / policy.FILE) is None
     policy.write(tmp_path, Policy(pinned=1))
-    first = policy.stamp(tmp_path)
-    assert policy.stamp(tmp_path) == first
+    first = files.stamp(tmp_path / policy.FILE)
+    assert files.stamp(tmp_path / policy.FILE) == first
     policy.write(tmp_path, Policy(pinned=2))
-    assert policy.stamp(tmp_path) != first
+    assert files.stamp(tmp_path / policy.FILE) != first
 
 
 @pytest.mark.parametrize(
